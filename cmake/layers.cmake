@@ -1,0 +1,40 @@
+# One static library per layer, lowest first; each links only layers below it, so a wrong call fails at link time and a
+# wrong include fails in tests/layers.
+function(weft_layer name)
+  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.c)
+  if(NOT sources)
+    add_library(weft_${name} INTERFACE)
+    target_link_libraries(weft_${name} INTERFACE ${ARG_LINK})
+    return()
+  endif()
+  add_library(weft_${name} STATIC ${sources})
+  target_include_directories(weft_${name} PUBLIC ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
+  target_link_libraries(weft_${name} PUBLIC ${ARG_LINK})
+endfunction()
+
+weft_layer(base LINK Threads::Threads m)
+weft_layer(kernels LINK weft_base)
+weft_layer(weights LINK weft_kernels PkgConfig::JANSSON)
+weft_layer(text LINK weft_base PkgConfig::JANSSON PkgConfig::UTF8PROC PkgConfig::PCRE2)
+weft_layer(media LINK weft_base PkgConfig::JPEG PkgConfig::PNG PkgConfig::WEBP)
+weft_layer(vision LINK weft_media weft_weights)
+weft_layer(decoder LINK weft_weights weft_text)
+weft_layer(engine LINK weft_vision weft_decoder)
+weft_layer(server LINK weft_engine PkgConfig::MICROHTTPD)
+weft_layer(cli LINK weft_server)
+
+# x86 kernel variants are compiled for their own level and chosen at run time; each file is named after its level.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|i.86")
+  file(GLOB avx2_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/kernels/x86/avx2*.c)
+  file(GLOB avx512_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/kernels/x86/avx512*.c)
+  set_source_files_properties(${avx2_sources} PROPERTIES COMPILE_OPTIONS "-mavx2;-mfma;-mf16c;-mbmi2;-O3")
+  set_source_files_properties(${avx512_sources} PROPERTIES COMPILE_OPTIONS
+    "-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mavx2;-mfma;-mf16c;-mbmi2;-O3;-mprefer-vector-width=512")
+endif()
+
+file(GLOB main_source CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/main.c)
+if(main_source)
+  add_executable(weft ${main_source})
+  target_link_libraries(weft PRIVATE weft_cli)
+endif()

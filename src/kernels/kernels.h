@@ -1,0 +1,156 @@
+/* Arithmetic on plain arrays: one contract per kernel.
+ *
+ * The table weft_kernels holds one function per contract. ref.c fills every slot with the plain-C truth; the variants in
+ * x86/ and arm/ overwrite slots after a CPU check, from the weakest level to the strongest. Every variant equals ref.c
+ * within the tolerance stated at its slot. Kernels never allocate, never fail and know nothing of models.
+ *
+ * All activations are f32, row-major. Weights are f32, f16, bf16, f8 or block-quantised and are read as stored. */
+#ifndef WEFT_KERNELS_KERNELS_H
+#define WEFT_KERNELS_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "base/threads.h"
+
+/* How a weight is stored. The block types are those of GGUF, bit for bit. */
+typedef enum weft_type {
+    WEFT_F32,
+    WEFT_F16,
+    WEFT_BF16,
+    WEFT_F8_E4M3, /* with one f32 scale per 128x128 block, see weft_matrix.block_scales */
+    WEFT_Q4_0,    /* 32 values: f16 d, 16 bytes of nibbles; value = d * (q - 8) */
+    WEFT_Q4_1,    /* 32 values: f16 d, f16 m, 16 bytes; value = d * q + m */
+    WEFT_Q5_0,
+    WEFT_Q5_1,
+    WEFT_Q8_0, /* 32 values: f16 d, 32 int8 */
+    WEFT_Q4_K, /* 256 values: f16 d, f16 dmin, 12 bytes of 6-bit scales and minima, 128 bytes */
+    WEFT_Q5_K,
+    WEFT_Q6_K, /* 256 values: 128 + 64 bytes, 16 int8 scales, f16 d */
+    WEFT_TYPE_COUNT
+} weft_type;
+
+const char *weft_type_name(weft_type type);  /* "Q4_K" */
+int weft_type_block_values(weft_type type);  /* values per block: 1, 32 or 256 */
+size_t weft_type_block_bytes(weft_type type);
+/* Bytes of a row of `cols` values; cols must be a multiple of the block. */
+size_t weft_type_row_bytes(weft_type type, int64_t cols);
+
+/* A weight matrix as a view of somebody else's bytes (usually a mapped file): y[n] = sum_k W[n,k] x[k]. */
+typedef struct weft_matrix {
+    const void *data;
+    weft_type type;
+    int64_t rows; /* N: outputs */
+    int64_t cols; /* K: inputs */
+    /* false: row n begins at data + n * weft_type_row_bytes(type, cols).
+     * true: stored as [cols, rows], element (n, k) at index k * rows + n; only for F32, F16 and BF16
+     * (the expert tensors of published MoE checkpoints). */
+    bool transposed;
+    /* F8_E4M3 only: [ceil(rows/128), ceil(cols/128)], value = f8 * scale; NULL means 1. */
+    const float *block_scales;
+} weft_matrix;
+
+/* How keys and values are stored in a page of the KV cache. */
+typedef enum weft_kv_format {
+    WEFT_KV_F32,
+    WEFT_KV_F16,
+    WEFT_KV_Q8, /* int8 [128][head_dim], then f32 scale[128]: value = q * scale of its row, scale = max|x| / 127 */
+} weft_kv_format;
+
+enum { WEFT_KV_PAGE_ROWS = 128 };
+
+/* Bytes of one slab: 128 rows of keys (or values) of one kv head, a multiple of 64. */
+size_t weft_kv_slab_bytes(weft_kv_format format, int head_dim);
+
+/* One block of query rows against the keys and values of one kv head, softmax(q k^T * scale) v, without ever writing a
+ * row of scores to memory. The rows may belong to several query heads of the group and several positions. */
+typedef struct weft_attention_task {
+    float *const *out;       /* [rows] pointers to head_dim floats each */
+    const float *const *q;   /* [rows] pointers to head_dim floats each */
+    int rows;                /* 1 … WEFT_ATTENTION_ROWS_MAX */
+    int head_dim;            /* any, 8 … 256 */
+    const int64_t *visible;  /* [rows]: row r sees keys 0 … visible[r]-1, each >= 1 */
+    weft_kv_format format;
+    /* Key i is row i % 128 of k_pages[i / 128]; likewise values. */
+    const void *const *k_pages;
+    const void *const *v_pages;
+    int64_t kv_stride; /* floats between rows, for WEFT_KV_F32 only (views of larger arrays); head_dim otherwise */
+    float scale;
+    void *scratch; /* WEFT_ATTENTION_SCRATCH_BYTES, 64-aligned, of the calling thread */
+} weft_attention_task;
+
+enum { WEFT_ATTENTION_ROWS_MAX = 64, WEFT_ATTENTION_SCRATCH_BYTES = 1 << 20 };
+
+typedef struct weft_kernels {
+    const char *level; /* "ref", "avx2", "avx512", "neon": the strongest level that filled a slot */
+
+    /* out[n] = value of each stored element of a run of `n` values that starts at a block boundary; exact (bit for bit
+     * what the gguf package computes in f32). One slot per type; F8 without its scales. */
+    void (*dequantize[WEFT_TYPE_COUNT])(float *out, const void *blocks, int64_t n);
+
+    /* Small batches (decode). out[m][i] = sum_k x[m][k] * W[n0 + i][k] for rows [n0, n1) of a row-major weight, M from 1
+     * to WEFT_DOT_ROWS_MAX. out_stride, x_stride in floats. Dequantises in registers, accumulates in f32.
+     * NULL for a type: the caller goes through panels. Relative tolerance to ref 1e-5 of sum |x||w|. */
+    void (*dot_rows[WEFT_TYPE_COUNT])(float *out, int64_t out_stride, const float *x, int64_t x_stride, int m,
+                                      const weft_matrix *w, int64_t n0, int64_t n1);
+
+    /* Large batches (prefill). The tile shape of the level: */
+    int tile_m, tile_n; /* e.g. 6x16 on AVX2, 14x32 on AVX-512 */
+    /* c[m][n] (+)= sum_k a[k][m] * b[k][n] over packed panels a [k][tile_m], b [k][tile_n]; c has stride ldc floats; only
+     * the first m x n entries are written. `accumulate`: add to what c holds. */
+    void (*gemm_tile)(float *c, int64_t ldc, const float *a, const float *b, int64_t k, int m, int n, bool accumulate);
+
+    /* out = x / sqrt(mean(x^2) + eps) * weight; in place allowed. transformers' Qwen3VLTextRMSNorm. */
+    void (*rms_norm)(float *out, const float *x, const float *weight, int64_t n, float eps);
+    /* out = (x - mean) / sqrt(var + eps) * weight + bias, biased variance; in place allowed. torch LayerNorm. */
+    void (*layer_norm)(float *out, const float *x, const float *weight, const float *bias, int64_t n, float eps);
+    /* Half layout: for j < pairs: (x[j], x[j+pairs]) turned by (cos[j], sin[j]); in place. Values past 2*pairs stay. */
+    void (*rope_half)(float *x, const float *cos, const float *sin, int64_t pairs);
+    void (*add)(float *out, const float *x, int64_t n);                           /* out += x */
+    void (*scale_add)(float *out, const float *x, float scale, int64_t n);        /* out += scale * x */
+    void (*silu_mul)(float *out, const float *gate, const float *up, int64_t n);  /* silu(gate) * up; in place allowed */
+    void (*gelu_tanh)(float *x, int64_t n);                                       /* 0.5x(1+tanh(sqrt(2/pi)(x+0.044715x^3))) */
+    void (*gelu_erf)(float *x, int64_t n);                                        /* 0.5x(1+erf(x/sqrt(2))) */
+    void (*softmax)(float *x, int64_t n);                                         /* in place, max subtracted */
+    /* Stores one row of head_dim floats as row `row` of a slab. */
+    void (*kv_store)(void *slab, weft_kv_format format, int head_dim, int row, const float *x);
+    void (*attention)(const weft_attention_task *task);
+} weft_kernels;
+
+enum { WEFT_DOT_ROWS_MAX = 4 };
+
+/* The table for this CPU, or the strongest one not above `level` ("ref", "avx2", "avx512"; NULL: WEFT_CPU from the
+ * environment, else the best). An unknown level, or one that this CPU lacks, is an error that names the levels. */
+weft_status weft_kernels_select(const char *level, const weft_kernels **table, weft_error *err);
+
+/* What every caller of matrix products needs: the table, the pool and per-thread scratch, made once. */
+typedef struct weft_compute weft_compute;
+weft_status weft_compute_create(const char *cpu_level, int threads, weft_compute **compute, weft_error *err);
+void weft_compute_destroy(weft_compute *compute);
+const weft_kernels *weft_compute_kernels(const weft_compute *compute);
+weft_pool *weft_compute_pool(const weft_compute *compute);
+/* 64-aligned scratch of thread `thread`, at least WEFT_ATTENTION_SCRATCH_BYTES; shared by matmul and attention. */
+void *weft_compute_scratch(const weft_compute *compute, int thread);
+
+/* out[m, n] = x[m, k] W^T (+ bias[n]) (+ what out holds, when `accumulate`), over all threads of the pool.
+ * out is [m, w->rows] with stride out_stride floats, x is [m, w->cols] with stride x_stride; out must not overlap x.
+ * Picks dot_rows for small m and packed panels for large m; allocates nothing. */
+void weft_matmul(const weft_compute *compute, float *out, int64_t out_stride, const float *x, int64_t x_stride, int64_t m,
+                 const weft_matrix *w, const float *bias, bool accumulate);
+/* The same on the calling thread only, for callers that split the work themselves (one expert per task). */
+void weft_matmul_one_thread(const weft_compute *compute, int thread, float *out, int64_t out_stride, const float *x,
+                            int64_t x_stride, int64_t m, const weft_matrix *w, const float *bias, bool accumulate);
+/* out[w->cols] = row `row` of w as f32 (embedding look-up); any type, transposed too. */
+void weft_matrix_row(const weft_kernels *kernels, const weft_matrix *w, int64_t row, float *out);
+
+static inline float weft_bf16_to_f32(uint16_t h) {
+    union {
+        uint32_t u;
+        float f;
+    } v = {(uint32_t)h << 16};
+    return v.f;
+}
+
+#endif
