@@ -45,9 +45,10 @@ typedef struct weft_matrix {
     int64_t rows; /* N: outputs */
     int64_t cols; /* K: inputs */
     /* false: row n begins at data + n * weft_type_row_bytes(type, cols).
-     * true: stored as [cols, rows], element (n, k) at index k * rows + n; only for F32, F16 and BF16
-     * (the expert tensors of published MoE checkpoints). */
+     * true: stored as [cols, rows], element (n, k) at index k * stride + n; only for F32, F16, BF16 and F8_E4M3
+     * (the expert tensors of published MoE checkpoints, where gate and up are the two halves of every stored row). */
     bool transposed;
+    int64_t stride; /* transposed only: elements between k and k + 1, >= rows; 0 means rows */
     /* F8_E4M3 only: [ceil(rows/128), ceil(cols/128)], value = f8 * scale; NULL means 1. */
     const float *block_scales;
 } weft_matrix;
