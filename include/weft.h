@@ -1,0 +1,148 @@
+/* weft: runs Qwen3-VL vision-language models from their published files.
+ *
+ * This is the whole public interface; the server, the command line and any other program see nothing deeper.
+ *
+ *   weft_model    files opened and checked: config, weights (mapped), tokenizer, chat template. Immutable.
+ *   weft_engine   one thread that computes for one model: KV pages, sequences, thread pool.
+ *   weft_request  one answer being made. Its events are read by polling.
+ *
+ * Ownership: what a *_open, *_create or *_submit function returns belongs to the caller, who gives it back to the matching
+ * *_close, *_destroy or *_free. On failure nothing is returned and nothing has to be freed. Text that is handed out is
+ * UTF-8. All functions may be called from any thread unless they say otherwise. */
+#ifndef WEFT_H
+#define WEFT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "weft_status.h"
+
+#define WEFT_VERSION "0.1.0"
+
+typedef struct weft_model weft_model;
+typedef struct weft_engine weft_engine;
+typedef struct weft_request weft_request;
+
+/* ---- models ---------------------------------------------------------------------------------------------------- */
+
+typedef struct weft_model_info {
+    const char *name;         /* general.name, or the folder's or file's name */
+    const char *architecture; /* "qwen3_vl", "qwen3_vl_moe" */
+    uint64_t parameters;
+    uint64_t file_bytes;
+    int64_t context_length; /* positions, scaling included */
+    int64_t vocab_size;
+    bool vision;   /* takes pictures and clips */
+    bool thinking; /* its prompt opens with <think> */
+} weft_model_info;
+
+/* Opens a Hugging Face folder or a GGUF file in place. `mmproj`: the vision GGUF, or NULL to look beside the model. */
+weft_status weft_model_open(const char *path, const char *mmproj, weft_model **model, weft_error *err);
+void weft_model_close(weft_model *model); /* after every engine made of it is gone */
+const weft_model_info *weft_model_get_info(const weft_model *model);
+/* Things worth telling the user that are not errors; NULL past the last one. */
+const char *weft_model_warning(const weft_model *model, int index);
+
+/* What the files hold, as a table or one JSON object. *text (never NULL, freed with weft_free) holds whatever could be
+ * read even when the status says why the model would not open. */
+weft_status weft_model_inspect(const char *path, const char *mmproj, bool json, char **text, weft_error *err);
+
+/* Text to ids and back. *ids and *text are freed with weft_free. `parse_special`: added special tokens in the text become
+ * their ids. */
+weft_status weft_model_tokenize(const weft_model *model, const char *text, size_t size, bool parse_special, int32_t **ids, size_t *count, weft_error *err);
+weft_status weft_model_detokenize(const weft_model *model, const int32_t *ids, size_t count, bool skip_special, char **text, size_t *size, weft_error *err);
+
+/* ---- engines --------------------------------------------------------------------------------------------------- */
+
+typedef struct weft_engine_options { /* zero means the default everywhere */
+    const char *cpu_level;  /* "ref", "avx2", "avx512": the highest kernel level to use; NULL: WEFT_CPU, else the best */
+    int threads;            /* 0: physical cores that the process may use */
+    uint64_t memory_bytes;  /* budget for the KV cache; 0: a quarter of the machine's memory */
+    int64_t context_length; /* positions per request at most; 0: the model's */
+    bool exact;             /* f32 everywhere, for parity with the reference */
+    const char *const *media_roots; /* folders from which file:// URLs may be read, NULL-terminated; NULL: none */
+} weft_engine_options;
+
+/* Starts the engine's thread. The model must outlive the engine. */
+weft_status weft_engine_create(const weft_model *model, const weft_engine_options *options, weft_engine **engine, weft_error *err);
+/* Cancels what runs, waits for the thread, frees everything. Requests must have been freed before. */
+void weft_engine_destroy(weft_engine *engine);
+const char *weft_engine_cpu_level(const weft_engine *engine);
+int weft_engine_threads(const weft_engine *engine);
+
+/* ---- requests -------------------------------------------------------------------------------------------------- */
+
+/* Bytes that stand behind a URL. Called by weft_engine_submit, on the caller's thread. On success *data is the bytes,
+ * owned by the engine from then on and freed with free(). */
+typedef weft_status weft_media_resolver(void *context, const char *url, void **data, size_t *size, weft_error *err);
+
+typedef struct weft_request_options {
+    const char *json; /* an OpenAI chat completion request; copied where needed */
+    size_t json_size;
+    bool greedy;        /* overrides the request's sampling: always the likeliest token */
+    int64_t max_tokens; /* 0: the request's, else up to the context's end */
+    weft_media_resolver *resolve; /* for URLs that are neither data: nor file: (uploaded files); NULL: refused */
+    void *resolve_context;
+    void (*notify)(void *context); /* called from the engine's thread when an event has become ready; must not block */
+    void *notify_context;
+} weft_request_options;
+
+/* Checks the request, fetches its media and queues it. Errors of the request itself are WEFT_ERR_INVALID (400),
+ * WEFT_ERR_LIMIT (413), a full queue is WEFT_ERR_BUSY (503). */
+weft_status weft_engine_submit(weft_engine *engine, const weft_request_options *options, weft_request **request, weft_error *err);
+
+typedef enum weft_event_kind {
+    WEFT_EVENT_NONE, /* nothing came within the time */
+    WEFT_EVENT_PROGRESS,
+    WEFT_EVENT_REASONING, /* text */
+    WEFT_EVENT_CONTENT,   /* text */
+    WEFT_EVENT_TOOL_CALL, /* text: {"name": …, "arguments": {…}} */
+    WEFT_EVENT_DONE,      /* the last one */
+    WEFT_EVENT_ERROR,     /* the last one */
+} weft_event_kind;
+
+typedef enum weft_stage { WEFT_STAGE_QUEUED, WEFT_STAGE_DECODE, WEFT_STAGE_VISION, WEFT_STAGE_PREFILL, WEFT_STAGE_GENERATE } weft_stage;
+
+typedef struct weft_progress {
+    weft_stage stage;
+    int64_t done, total; /* pictures decoded, encoder layers, prompt tokens */
+    int64_t elapsed_ms;  /* since the stage began */
+    int64_t eta_ms;      /* until the stage ends; -1: unknown */
+} weft_progress;
+
+typedef struct weft_usage {
+    int64_t prompt_tokens, completion_tokens, reasoning_tokens, cached_tokens;
+    double queue_ms, prompt_ms /* media, vision and prefill */, first_token_ms /* since submission */, generate_ms;
+} weft_usage;
+
+typedef struct weft_event {
+    weft_event_kind kind;
+    const char *text; /* NUL-terminated, valid until the next poll or free */
+    size_t text_size;
+    weft_progress progress;
+    const char *finish_reason; /* DONE: "stop", "length", "tool_calls", "cancelled" */
+    weft_usage usage;          /* DONE */
+    weft_error error;          /* ERROR */
+} weft_event;
+
+/* Takes the next event, waiting up to timeout_ms (0: not at all; -1: for ever). Progress and text that the caller has not
+ * read yet are merged, so that a slow reader costs no more memory than the answer itself. One thread at a time. */
+void weft_request_poll(weft_request *request, int timeout_ms, weft_event *event);
+/* Asks for the work to stop at the next step; a DONE event with "cancelled" follows. */
+void weft_request_cancel(weft_request *request);
+/* The prompt's length once it is known (0 before), and the ids generated so far (valid after DONE, until free). */
+const int32_t *weft_request_ids(const weft_request *request, size_t *count);
+/* Cancels if need be and forgets the request; the engine frees what it held at its next step. */
+void weft_request_free(weft_request *request);
+
+/* ---- looking inside -------------------------------------------------------------------------------------------- */
+
+/* Runs one request in exact mode up to the end of the prompt and writes the stages named in `stages` (a comma-separated
+ * list of prompt, ids, positions, pixels, vision, deepstack, hidden, logits; "all") into folder `out` as .npy files.
+ * `last`: logits of the last position only. */
+weft_status weft_dump(const weft_model *model, const weft_engine_options *engine_options, const weft_request_options *request, const char *stages, bool last, const char *out, weft_error *err);
+
+void weft_free(void *pointer);
+
+#endif
