@@ -5,6 +5,7 @@
 #ifndef WEFT_MEDIA_MEDIA_H
 #define WEFT_MEDIA_MEDIA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,6 +16,8 @@ typedef struct weft_media_limits {
     int64_t pixels_max;  /* of one decoded picture; default 256 million */
     int64_t side_max;    /* default 65,535 */
     int64_t frames_max;  /* of a video; default 768 sampled frames */
+    int64_t video_pixels_max;  /* of all sampled frames of a video together; default 2 billion */
+    double video_seconds_max;  /* of a video's length; default a day */
 } weft_media_limits;
 extern const weft_media_limits weft_media_default_limits;
 
@@ -24,7 +27,10 @@ typedef struct weft_image {
 } weft_image;
 void weft_image_free(weft_image *image); /* leaves it empty */
 
-/* Decodes JPEG (EXIF orientation applied), PNG (palette, grey, 16 bit, alpha on white) or WebP by its bytes, never by its name. */
+/* Decodes JPEG (EXIF orientation applied), PNG (palette, grey, 16 bit, alpha on white) or WebP (first frame of an
+ * animation) by its bytes, never by its name. `limits` NULL: the defaults; they are checked against the header before
+ * anything is allocated. Errors: FORMAT (malformed, truncated), LIMIT, UNSUPPORTED (another format, named), MEMORY;
+ * *image is then empty. Pixels equal Pillow's convert("RGB") after exif_transpose, transparency composed onto white. */
 weft_status weft_image_decode(const void *bytes, size_t size, const weft_media_limits *limits, weft_image *image, weft_error *err);
 
 typedef struct weft_video { /* sampled frames, all of one size */

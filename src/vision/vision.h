@@ -5,12 +5,18 @@
 #include "media/media.h"
 #include "weights/checkpoint.h"
 
+/* The most patches of one picture or clip, whatever a request asks for: 64 times what the shipped processors allow. */
+enum { WEFT_GRID_PATCHES_MAX = 1 << 22 };
+
 /* Patch counts of one picture or clip before merging: t temporal pairs, h rows, w columns of patches. */
 typedef struct weft_grid {
     int64_t t, h, w;
 } weft_grid;
 static inline int64_t weft_grid_patches(weft_grid g) { return g.t * g.h * g.w; }
 static inline int64_t weft_grid_tokens(weft_grid g, int64_t merge) { return g.t * (g.h / merge) * (g.w / merge); }
+
+/* Where patch `index` (in merge order, group by group) lies: its temporal group, row and column of the patch grid. */
+void weft_grid_place(weft_grid grid, int64_t merge, int64_t index, int64_t *t, int64_t *row, int64_t *column);
 
 /* smart_resize of transformers' Qwen2VL image processor: size in pixels after resizing; refuses aspect ratios over 200. */
 weft_status weft_smart_resize(int64_t width, int64_t height, int64_t factor, int64_t min_pixels, int64_t max_pixels, int64_t *out_width, int64_t *out_height, weft_error *err);
@@ -47,6 +53,8 @@ void weft_vision_embeds_free(weft_vision_embeds *embeds);
 
 /* The encoder at work on one picture, advanced in slices so that it never stalls somebody else's tokens. */
 typedef struct weft_vision_run weft_vision_run;
+/* config, weights, pixels and compute are borrowed until the run is finished or ended; *pixels_config is copied.
+ * Refuses shapes that the encoder cannot run (UNSUPPORTED) and reports a lack of memory before any work (MEMORY). */
 weft_status weft_vision_begin(const weft_config *config, const weft_vision_weights *weights, const weft_pixels *pixels, const weft_pixels_config *pixels_config, const weft_compute *compute, weft_vision_run **run, weft_error *err);
 /* Does the next slice (one layer of one temporal group of frames, or less); *done / *total count slices for progress. */
 weft_status weft_vision_step(weft_vision_run *run, bool *finished, int64_t *done, int64_t *total, weft_error *err);
