@@ -84,7 +84,8 @@ typedef struct weft_request_options {
     int64_t max_tokens; /* 0: the request's, else up to the context's end */
     weft_media_resolver *resolve; /* for URLs that are neither data: nor file: (uploaded files); NULL: refused */
     void *resolve_context;
-    void (*notify)(void *context); /* called from the engine's thread when an event has become ready; must not block */
+    void (*notify)(void *context); /* called from the engine's thread when an event has become ready; must not block, nor call
+                                    * any weft_request_* function; never after weft_request_free has returned */
     void *notify_context;
 } weft_request_options;
 

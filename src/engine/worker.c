@@ -1,0 +1,43 @@
+/* Everything a sequence needs to run: see engine.h. */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "engine/engine.h"
+
+static uint64_t default_budget(void) { /* a quarter of the machine's memory: the weights need the rest as page cache */
+    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGE_SIZE);
+    return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size / 4 : (uint64_t)2 << 30;
+}
+
+weft_status weft_worker_init(weft_worker *w, const weft_model *model, const weft_engine_options *options, weft_error *err) {
+    *w = (weft_worker){.model = model};
+    const weft_config *config = model->config;
+    int64_t context = model->info.context_length;
+    if (options->context_length > 0 && options->context_length < context) context = options->context_length;
+    uint64_t budget = options->memory_bytes ? options->memory_bytes : default_budget();
+    weft_kv_format format = options->exact ? WEFT_KV_F32 : WEFT_KV_F16;
+    weft_status status = weft_compute_create(options->cpu_level, options->threads, &w->compute, err);
+    if (status == WEFT_OK)
+        status = weft_decoder_create(config, weft_checkpoint_text(model->checkpoint), w->compute, format, WEFT_STEP_ROWS, context, &w->decoder, err);
+    if (status == WEFT_OK) status = weft_kv_pool_init(&w->kv_pool, weft_decoder_geometry(w->decoder), budget, err);
+    if (status == WEFT_OK) {
+        w->logits = malloc(sizeof(float) * WEFT_SEQUENCES_MAX * (size_t)config->text.vocab_size);
+        w->rows = malloc(sizeof *w->rows * WEFT_STEP_ROWS);
+        if (!w->logits || !w->rows) status = weft_fail(err, WEFT_ERR_MEMORY, "engine: no memory");
+    }
+    if (status != WEFT_OK) {
+        weft_worker_destroy(w);
+        return status;
+    }
+    w->context = (weft_sequence_context){model, w->compute, &w->kv_pool, context};
+    return WEFT_OK;
+}
+
+void weft_worker_destroy(weft_worker *w) {
+    free(w->rows);
+    free(w->logits);
+    weft_kv_pool_destroy(&w->kv_pool);
+    weft_decoder_destroy(w->decoder);
+    weft_compute_destroy(w->compute);
+    *w = (weft_worker){0};
+}
