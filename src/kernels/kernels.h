@@ -102,6 +102,8 @@ typedef struct weft_kernels {
     /* c[m][n] (+)= sum_k a[k][m] * b[k][n] over packed panels a [k][tile_m], b [k][tile_n]; c has stride ldc floats; only
      * the first m x n entries are written. `accumulate`: add to what c holds. */
     void (*gemm_tile)(float *c, int64_t ldc, const float *a, const float *b, int64_t k, int m, int n, bool accumulate);
+    /* Makes a panel: out[i * width + j] = x[j * stride + i] for i < k and j < count; 0 for count <= j < width. Exact. */
+    void (*pack)(float *out, int width, const float *x, int64_t stride, int count, int64_t k);
 
     /* out = x / sqrt(mean(x^2) + eps) * weight; in place allowed. transformers' Qwen3VLTextRMSNorm. */
     void (*rms_norm)(float *out, const float *x, const float *weight, int64_t n, float eps);

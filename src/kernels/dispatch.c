@@ -1,0 +1,96 @@
+/* Which table fits this CPU: detection, and the choice by name. The tables are built once and live for ever.
+ *
+ * A level counts only when the operating system saves its registers (XCR0), not just when the CPU has it. */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/variants.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+
+static uint64_t read_xcr0(void) {
+    uint32_t low, high;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (uint64_t)high << 32 | low;
+}
+
+typedef struct x86_features {
+    bool avx2, avx512;
+} x86_features;
+
+static x86_features detect_x86(void) {
+    x86_features found = {false, false};
+    unsigned a, b, c, d;
+    if (!__get_cpuid(1, &a, &b, &c, &d)) return found;
+    const unsigned osxsave = 1u << 27, avx = 1u << 28, fma = 1u << 12, f16c = 1u << 29;
+    if ((c & (osxsave | avx | fma | f16c)) != (osxsave | avx | fma | f16c)) return found;
+    uint64_t saved = read_xcr0();
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return found;
+    const unsigned avx2 = 1u << 5, bmi2 = 1u << 8;
+    const unsigned f = 1u << 16, dq = 1u << 17, bw = 1u << 30, vl = 1u << 31;
+    found.avx2 = (saved & 0x06) == 0x06 && (b & (avx2 | bmi2)) == (avx2 | bmi2);
+    found.avx512 = found.avx2 && (saved & 0xE6) == 0xE6 && (b & (f | dq | bw | vl)) == (f | dq | bw | vl);
+    return found;
+}
+
+static bool have_avx2(void) { return detect_x86().avx2; }
+static bool have_avx512(void) { return detect_x86().avx512; }
+#endif
+
+static bool have_ref(void) { return true; }
+
+/* Weakest first; a level's table starts as a copy of the one before it. */
+static const struct level {
+    const char *name;
+    bool (*available)(void);
+    void (*fill)(weft_kernels *table);
+} levels[] = {
+    {"ref", have_ref, weft_kernels_fill_ref},
+#if defined(__x86_64__)
+    {"avx2", have_avx2, weft_kernels_fill_avx2},
+    {"avx512", have_avx512, weft_kernels_fill_avx512},
+#endif
+};
+enum { LEVELS = sizeof levels / sizeof levels[0] };
+
+static weft_kernels tables[LEVELS];
+static int available; /* levels of this CPU, a prefix of the list */
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void build_tables(void) {
+    for (int i = 0; i < LEVELS && levels[i].available(); i++) {
+        if (i > 0) tables[i] = tables[i - 1];
+        levels[i].fill(&tables[i]);
+        available = i + 1;
+    }
+}
+
+weft_status weft_kernels_select(const char *level, const weft_kernels **table, weft_error *err) {
+    pthread_once(&once, build_tables);
+    *table = NULL;
+    const char *source = "CPU level";
+    if (!level) {
+        level = getenv("WEFT_CPU");
+        source = "WEFT_CPU";
+    }
+    if (!level || !*level) {
+        *table = &tables[available - 1];
+        return WEFT_OK;
+    }
+    char names[64] = "";
+    for (int i = 0; i < available; i++) {
+        if (strcmp(level, levels[i].name) == 0) {
+            *table = &tables[i];
+            return WEFT_OK;
+        }
+        if (i > 0) strcat(names, ", ");
+        strcat(names, levels[i].name);
+    }
+    for (int i = available; i < LEVELS; i++)
+        if (strcmp(level, levels[i].name) == 0)
+            return weft_fail(err, WEFT_ERR_UNSUPPORTED, "%s: this CPU or operating system lacks '%s'; it has: %s", source,
+                             level, names);
+    return weft_fail(err, WEFT_ERR_INVALID, "%s: unknown level '%.32s'; this CPU has: %s", source, level, names);
+}
