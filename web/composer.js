@@ -1,0 +1,91 @@
+// Where a question is written: pictures, text, send and stop.
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { attach, canSend, detach, sendDraft, stop } from "./chat.js";
+import { IconButton } from "./controls.js";
+import { kept } from "./db.js";
+import { html } from "./html.js";
+import { Icon } from "./icons.js";
+import { t } from "./i18n/index.js";
+import { Thumb } from "./message.js";
+import { pictureOf } from "./pictures.js";
+import { current, currentRun, draftPictures, draftText, model, notice, openId } from "./store.js";
+
+/** @type {HTMLInputElement | null} */
+let picker = null;
+/** @type {HTMLTextAreaElement | null} */
+let writing = null;
+
+/** Opens the system's file dialog. Must run inside a key or pointer event. */
+export const pickFiles = () => picker?.click();
+
+export const focusComposer = () => writing?.focus();
+
+const touch = matchMedia("(hover: none)");
+
+function DraftPicture({ id = "" }) {
+  const name = pictureOf(id)?.picture.name ?? "";
+  return html`
+    <span class="draft-picture">
+      <${Thumb} id=${id} turn=${null} size="small" />
+      <button type="button" class="draft-remove" aria-label=${t().removePicture(name)} title=${t().removePicture(name)}
+        onClick=${() => detach(id)}><${Icon} name="close" size=${12} /></button>
+    </span>`;
+}
+
+export function Composer() {
+  const area = useRef(/** @type {HTMLTextAreaElement | null} */ (null));
+  const text = draftText.value;
+  const pictures = draftPictures.value;
+  const running = currentRun.value !== null;
+  const chosen = model.value;
+  const sees = chosen?.weft?.vision !== false;
+  const blind = chosen && !sees && pictures.length > 0 ? t().noVision(chosen.id) : "";
+  const said = notice.value || blind || (kept.value ? "" : t().notKept);
+
+  // Grows with its text where the browser does not do it by itself.
+  useLayoutEffect(() => {
+    const el = area.current;
+    if (!el || CSS.supports("field-sizing", "content")) return;
+    el.style.height = "auto";
+    el.style.height = `${el.scrollHeight}px`;
+  }, [text]);
+
+  // On a touch screen focus would bring up the keyboard unasked.
+  useEffect(() => {
+    writing = area.current;
+    if (!touch.matches) area.current?.focus();
+  }, [openId.value, pictures.length]);
+
+  /** @param {KeyboardEvent} e */
+  const keys = (e) => {
+    // While an input method is composing, Enter belongs to it (229: Safari says so after the composition's end).
+    if (e.key !== "Enter" || e.shiftKey || e.isComposing || e.keyCode === 229) return;
+    e.preventDefault();
+    if (canSend()) sendDraft();
+  };
+
+  return html`
+    <form class="composer" onSubmit=${(/** @type {Event} */ e) => (e.preventDefault(), sendDraft())}>
+      ${said && html`<p class="composer-notice" role="status"><${Icon} name="alert" size=${16} /><span>${said}</span>
+        ${notice.value && html`<${IconButton} icon="close" size=${14} label=${t().close} onClick=${() => (notice.value = "")} />`}</p>`}
+      <div class="composer-box">
+        ${pictures.length > 0 && html`<div class="draft-pictures">
+          ${pictures.map((id) => html`<${DraftPicture} key=${id} id=${id} />`)}</div>`}
+        <div class="composer-line">
+          <${IconButton} icon="picture" label=${`${t().attach} (Ctrl+O)`} onClick=${pickFiles} size=${20} />
+          <textarea ref=${area} class="growing" rows="1" value=${text} aria-label=${t().ask}
+            placeholder=${current.value ? t().askMore : sees ? t().ask : t().askText} onKeyDown=${keys}
+            onInput=${(/** @type {any} */ e) => (draftText.value = e.currentTarget.value)}></textarea>
+          ${running
+            ? html`<button type="button" class="round stop" aria-label=${t().stop} title=${`${t().stop} (Esc)`} onClick=${stop}><${Icon} name="stop" /></button>`
+            : html`<button type="submit" class="round send" aria-label=${t().send} title=${t().send} disabled=${!canSend()}><${Icon} name="send" /></button>`}
+        </div>
+      </div>
+      <input type="file" hidden multiple accept="image/*" tabindex="-1" ref=${(/** @type {HTMLInputElement | null} */ el) => (picker = el)}
+        onChange=${(/** @type {any} */ e) => {
+          attach([...e.currentTarget.files]);
+          e.currentTarget.value = "";
+        }} />
+      <p class="composer-hint">${t().hintKeys}</p>
+    </form>`;
+}

@@ -1,0 +1,110 @@
+// Answers are Markdown, and hostile: marked makes HTML, DOMPurify keeps what prose needs. The text is cut into top-level
+// blocks so that a streaming answer re-renders its last block only.
+import DOMPurify from "dompurify";
+import hljs from "highlight/core.mjs";
+import bash from "highlight/bash.mjs";
+import c from "highlight/c.mjs";
+import css from "highlight/css.mjs";
+import javascript from "highlight/javascript.mjs";
+import json from "highlight/json.mjs";
+import markdown from "highlight/markdown.mjs";
+import python from "highlight/python.mjs";
+import xml from "highlight/xml.mjs";
+import { Marked } from "marked";
+
+for (const [name, grammar] of Object.entries({ bash, c, css, javascript, json, markdown, python, xml })) {
+  hljs.registerLanguage(name, grammar);
+}
+
+/** Colouring longer code than this would stall the page. */
+const HIGHLIGHT_MAX = 60_000;
+
+/** @type {Record<string, string>} */
+const ALIASES = {
+  html: "xml", svg: "xml", xhtml: "xml", js: "javascript", mjs: "javascript", ts: "javascript", typescript: "javascript",
+  jsx: "javascript", tsx: "javascript", py: "python", sh: "bash", shell: "bash", zsh: "bash", console: "bash",
+  h: "c", cpp: "c", "c++": "c", md: "markdown", jsonc: "json", jsonl: "json", scss: "css",
+};
+
+const PURIFY = {
+  ALLOWED_TAGS: [
+    "p", "br", "hr", "h1", "h2", "h3", "h4", "h5", "h6", "strong", "em", "b", "i", "del", "s", "sub", "sup", "mark", "kbd", "code",
+    "pre", "blockquote", "ul", "ol", "li", "a", "table", "thead", "tbody", "tr", "th", "td", "span", "input", "details", "summary",
+  ],
+  ALLOWED_ATTR: ["href", "class", "align", "start", "type", "checked", "disabled", "colspan", "rowspan", "title"],
+  ALLOWED_URI_REGEXP: /^(?:https?:|mailto:|#)/i,
+  ALLOW_DATA_ATTR: false,
+};
+
+DOMPurify.addHook("afterSanitizeAttributes", (node) => {
+  if (node.tagName === "A") {
+    node.setAttribute("target", "_blank");
+    node.setAttribute("rel", "noopener noreferrer");
+  }
+  // Only the check boxes of task lists, and they are for reading.
+  if (node.tagName === "INPUT") {
+    if (node.getAttribute("type") !== "checkbox") node.remove();
+    else node.setAttribute("disabled", "");
+  }
+  const kept = (node.getAttribute("class") ?? "").split(/\s+/).filter((name) => /^(hljs|language)-?/.test(name));
+  if (kept.length) node.setAttribute("class", kept.join(" "));
+  else node.removeAttribute("class");
+});
+
+const escapeHtml = (/** @type {string} */ text) =>
+  text.replace(/[&<>"]/g, (ch) => /** @type {Record<string, string>} */ ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[ch]);
+
+/** Coloured code as safe HTML. @param {string} code @param {string} language as written at the fence */
+export function highlight(code, language) {
+  const name = ALIASES[language] ?? language;
+  if (code.length > HIGHLIGHT_MAX || !hljs.getLanguage(name)) return escapeHtml(code);
+  return DOMPurify.sanitize(hljs.highlight(code, { language: name, ignoreIllegals: true }).value, PURIFY);
+}
+
+const marked = new Marked({
+  gfm: true,
+  breaks: false,
+  renderer: {
+    code: ({ text, lang }) => `<pre><code>${highlight(text, (lang ?? "").trim().split(/\s/)[0].toLowerCase())}</code></pre>`,
+    // Pictures of an answer would be fetched from elsewhere: their text stands in.
+    image: ({ text, href }) => `<a href="${escapeHtml(href)}">${escapeHtml(text || href)}</a>`,
+  },
+});
+
+/** @typedef {{ type: "html", raw: string, html: string } | { type: "code", raw: string, language: string, code: string }} Block */
+
+/** Rendered blocks by source. A new generation starts when it is full, so it cannot grow. @type {Map<string, string>} */
+let rendered = new Map();
+const RENDERED_MAX = 2000;
+
+/** @param {string} raw @param {() => string} make */
+function once(raw, make) {
+  const held = rendered.get(raw);
+  if (held !== undefined) return held;
+  if (rendered.size >= RENDERED_MAX) rendered = new Map();
+  const html = make();
+  rendered.set(raw, html);
+  return html;
+}
+
+/** An answer may be a whole HTML page without a fence. @param {string} text */
+const isBarePage = (text) => /^\s*(<!doctype html|<html[\s>])/i.test(text);
+
+/** @param {string} text @returns {Block[]} */
+export function blocksOf(text) {
+  if (isBarePage(text)) return [{ type: "code", raw: text, language: "html", code: text.trim() }];
+  const tokens = marked.lexer(text);
+  /** @type {Block[]} */
+  const blocks = [];
+  for (const token of tokens) {
+    if (token.type === "space" || token.type === "def") continue;
+    if (token.type === "code") {
+      const language = (token.lang ?? "").trim().split(/\s/)[0].toLowerCase();
+      blocks.push({ type: "code", raw: token.raw, language, code: token.text });
+      continue;
+    }
+    const html = once(token.raw, () => DOMPurify.sanitize(marked.parser([token]), PURIFY));
+    if (html.trim()) blocks.push({ type: "html", raw: token.raw, html });
+  }
+  return blocks;
+}

@@ -1,0 +1,250 @@
+// The page's state: models, conversations, the draft, and what the viewer shows. Signals only; components read them and
+// re-render. Turns are never changed in place.
+import { computed, signal } from "@preact/signals";
+import { listModels } from "./api.js";
+import { allConversations, pictureIds, putConversation, removeConversation, removePicture } from "./db.js";
+import { dropPictures } from "./pictures.js";
+import { prefer, prefs } from "./prefs.js";
+import { regionsOf } from "./regions.js";
+import { uid } from "./uid.js";
+
+const RETRY_MS = 2500;
+const TITLE_MAX = 80;
+
+/** Models on offer; null until the server has answered. @type {import("@preact/signals").Signal<Model[] | null>} */
+export const models = signal(null);
+
+/** True while the server does not answer the page's first question. */
+export const modelsMissing = signal(false);
+
+export const model = computed(() => {
+  const list = models.value ?? [];
+  return list.find((m) => m.id === prefs.value.model) ?? list[0] ?? null;
+});
+
+/** Asks for the models until the server answers. */
+export async function loadModels() {
+  try {
+    models.value = await listModels();
+    modelsMissing.value = false;
+  } catch {
+    modelsMissing.value = true;
+    setTimeout(loadModels, RETRY_MS);
+  }
+}
+
+/** @param {string} id */
+export const chooseModel = (id) => prefer({ model: id });
+
+/** Newest first. @type {import("@preact/signals").Signal<Conversation[]>} */
+export const conversations = signal([]);
+
+/** @type {import("@preact/signals").Signal<string | null>} */
+export const openId = signal(null);
+
+export const current = computed(() => conversations.value.find((c) => c.id === openId.value) ?? null);
+
+/** @type {import("@preact/signals").Signal<string[]>} */
+export const draftPictures = signal([]);
+export const draftText = signal("");
+
+/** One line over the composer: what just could not be done and what to do. */
+export const notice = signal("");
+
+/**
+ * An answer on its way. Text grows in signals of its own, so that only the message that shows it re-renders.
+ * @typedef {object} Run
+ * @property {string} conversation
+ * @property {string} turn
+ * @property {AbortController} abort
+ * @property {number} started
+ * @property {number} pictures  how many are sent along
+ * @property {import("@preact/signals").Signal<string>} text
+ * @property {import("@preact/signals").Signal<string>} reasoning
+ * @property {import("@preact/signals").Signal<ToolCall[]>} toolCalls
+ * @property {import("@preact/signals").Signal<Progress | null>} progress
+ * @property {{ from: number, to: number }} thinking  when reasoning began and ended, 0 for not yet
+ */
+
+/** Answers on their way, by conversation. @type {import("@preact/signals").Signal<Map<string, Run>>} */
+export const runs = signal(new Map());
+
+export const currentRun = computed(() => (openId.value ? (runs.value.get(openId.value) ?? null) : null));
+
+/** The run that writes this turn, if any. @param {string} turnId */
+export function runOf(turnId) {
+  const run = currentRun.value;
+  return run?.turn === turnId ? run : null;
+}
+
+export async function loadConversations() {
+  const ids = await pictureIds().catch(() => []);
+  const stored = await allConversations().catch(() => []);
+  // A turn still marked as running was cut off when its tab closed.
+  conversations.value = stored.map((c) => ({
+    ...c, turns: c.turns.map((t) => (t.role === "assistant" && t.state === "running" ? { ...t, state: "stopped" } : t)),
+  }));
+  // Pictures of questions that were edited away. The ids were read first: a question of another tab comes before its pictures.
+  const used = new Set(stored.flatMap(picturesIn));
+  for (const id of ids) if (!used.has(id)) removePicture(id).catch(() => {});
+}
+
+/** @param {string} text @param {string} fallback */
+export function titleOf(text, fallback) {
+  const line = text.trim().split("\n")[0].replace(/\s+/g, " ");
+  return line ? (line.length > TITLE_MAX ? `${line.slice(0, TITLE_MAX - 1)}…` : line) : fallback;
+}
+
+/** @param {string} title @returns {Conversation} */
+export function createConversation(title) {
+  const now = Date.now();
+  const conversation = { id: uid(), title, created: now, updated: now, turns: [] };
+  conversations.value = [conversation, ...conversations.value];
+  openId.value = conversation.id;
+  return conversation;
+}
+
+/**
+ * Replaces the turns of a conversation and stores it.
+ * @param {string} id @param {(turns: Turn[]) => Turn[]} change @param {boolean} [touch] moves it to the top of the list
+ */
+export function changeTurns(id, change, touch = true) {
+  const old = conversations.peek().find((c) => c.id === id);
+  if (!old) return;
+  const changed = { ...old, turns: change(old.turns), updated: touch ? Date.now() : old.updated };
+  const others = conversations.peek().filter((c) => c.id !== id);
+  conversations.value = touch ? [changed, ...others] : conversations.peek().map((c) => (c.id === id ? changed : c));
+  putConversation(changed);
+}
+
+/** @param {string} id @param {string} turnId @param {Partial<AnswerTurn>} change @param {boolean} [touch] */
+export function changeAnswer(id, turnId, change, touch = false) {
+  changeTurns(id, (turns) => turns.map((t) => (t.id === turnId && t.role === "assistant" ? { ...t, ...change } : t)), touch);
+}
+
+/** @param {string} id */
+export function openConversation(id) {
+  openId.value = id;
+  focus.value = null;
+  notice.value = "";
+}
+
+export function newConversation() {
+  openId.value = null;
+  focus.value = null;
+  notice.value = "";
+}
+
+/** Deletes a conversation, its run, and the pictures no other conversation holds. @param {string} id */
+export async function deleteConversation(id) {
+  const gone = conversations.peek().find((c) => c.id === id);
+  if (!gone) return;
+  runs.peek().get(id)?.abort.abort();
+  conversations.value = conversations.peek().filter((c) => c.id !== id);
+  if (openId.peek() === id) newConversation();
+  const used = new Set(conversations.peek().flatMap(picturesIn));
+  dropPictures(picturesIn(gone).filter((p) => !used.has(p)));
+  await removeConversation(id).catch(() => {});
+}
+
+/** @param {Conversation} conversation */
+export const picturesIn = (conversation) => conversation.turns.flatMap((t) => (t.role === "user" ? t.pictures : []));
+
+/** The pictures an answer speaks of: those of the nearest question before it that has any. @param {Conversation} c @param {string} turnId */
+export function picturesFor(c, turnId) {
+  const at = c.turns.findIndex((t) => t.id === turnId);
+  for (let i = at; i >= 0; i--) {
+    const turn = c.turns[i];
+    if (turn.role === "user" && turn.pictures.length) return turn.pictures;
+  }
+  return [];
+}
+
+/** What the viewer shows: a picture, and the answer whose marks lie on it. @typedef {{ picture: string, turn: string | null }} Focus */
+
+/** Chosen by hand or by what happened last; null: the latest. @type {import("@preact/signals").Signal<Focus | null>} */
+export const focus = signal(null);
+
+/** @type {import("@preact/signals").ReadonlySignal<Focus | null>} */
+export const stage = computed(() => {
+  const conversation = current.value;
+  const drafts = draftPictures.value;
+  const inTalk = conversation ? picturesIn(conversation) : [];
+  const wanted = focus.value;
+  if (wanted && (drafts.includes(wanted.picture) || inTalk.includes(wanted.picture))) return wanted;
+  if (drafts.length) return { picture: /** @type {string} */ (drafts.at(-1)), turn: null };
+  if (!conversation || !inTalk.length) return null;
+  const answer = conversation.turns.findLast((t) => t.role === "assistant");
+  if (!answer || answer.role !== "assistant") return { picture: inTalk[inTalk.length - 1], turn: null };
+  return { picture: answer.picture ?? picturesFor(conversation, answer.id)[0] ?? inTalk[0], turn: answer.id };
+});
+
+/** The region under the pointer or chosen by key, in the answer in focus. @type {import("@preact/signals").Signal<number | null>} */
+export const hot = signal(null);
+
+/** A wish to bring a region to the middle; the viewer clears it. @type {import("@preact/signals").Signal<number | null>} */
+export const centre = signal(null);
+
+/** A wish to show a region's row in the conversation; the row clears it. @type {import("@preact/signals").Signal<number | null>} */
+export const reveal = signal(null);
+
+export const marksShown = signal(true);
+
+/** On a narrow window the viewer is a sheet. */
+export const sheetOpen = signal(false);
+
+/** @typedef {"help" | "real" | null} Dialog */
+/** @type {import("@preact/signals").Signal<Dialog>} */
+export const dialog = signal(/** @type {Dialog} */ (null));
+
+/** Which picture a region of an answer lies on. @param {Region} region @param {string[]} pictures @param {string | undefined} chosen */
+export const pictureOfRegion = (region, pictures, chosen) =>
+  (region.image > 0 ? pictures[region.image - 1] : undefined) ?? chosen ?? pictures[0];
+
+/** The marks on the picture in the viewer. */
+export const marks = computed(() => {
+  const at = stage.value;
+  const conversation = current.value;
+  const turn = at?.turn && conversation?.turns.find((t) => t.id === at.turn);
+  if (!at || !conversation || !turn || turn.role !== "assistant") return [];
+  const run = currentRun.value?.turn === turn.id ? currentRun.value : null;
+  const text = run ? run.text.value : turn.text;
+  const calls = run ? run.toolCalls.value : turn.toolCalls;
+  const pictures = picturesFor(conversation, turn.id);
+  return regionsOf(withCalls(text, calls), run !== null)
+    .filter((region) => pictureOfRegion(region, pictures, turn.picture) === at.picture);
+});
+
+/** An answer's text with its tool calls written out, as the page shows it. @param {string} text @param {ToolCall[]} calls */
+export function withCalls(text, calls) {
+  const plain = text.replace(/<\/?tool_call>/g, "");
+  if (!calls.length) return plain;
+  return [plain, ...calls.map((c) => `\`\`\`json\n{"name": ${JSON.stringify(c.name)}, "arguments": ${c.arguments || "{}"}}\n\`\`\``)].join("\n\n");
+}
+
+/** Shows an answer's region in the viewer. @param {string} turnId @param {Region} region @param {boolean} [move] */
+export function lookAt(turnId, region, move = false) {
+  const conversation = current.peek();
+  const turn = conversation?.turns.find((t) => t.id === turnId);
+  if (!conversation || turn?.role !== "assistant") return;
+  const picture = pictureOfRegion(region, picturesFor(conversation, turnId), turn.picture);
+  if (!picture) return;
+  const at = stage.peek();
+  if (at?.picture !== picture || at.turn !== turnId) focus.value = { picture, turn: turnId };
+  hot.value = region.index;
+  if (move) {
+    centre.value = region.index;
+    sheetOpen.value = true;
+  }
+}
+
+/** The next or previous mark becomes hot and is brought to the middle. @param {1 | -1} step */
+export function stepMark(step) {
+  const list = marks.peek();
+  if (!list.length) return;
+  const at = list.findIndex((r) => r.index === hot.peek());
+  const next = list[at < 0 ? (step > 0 ? 0 : list.length - 1) : (at + step + list.length) % list.length];
+  hot.value = next.index;
+  centre.value = next.index;
+  reveal.value = next.index;
+}

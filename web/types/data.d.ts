@@ -1,0 +1,121 @@
+// The page's data, as stored and as passed between modules. Types only: the browser never loads this file.
+
+/** A picture as kept in IndexedDB. Width and height are those of the upright picture. */
+interface Picture {
+  id: string;
+  name: string;
+  type: string;
+  width: number;
+  height: number;
+  blob: Blob;
+}
+
+interface UserTurn {
+  id: string;
+  role: "user";
+  text: string;
+  pictures: string[];
+}
+
+interface Failure {
+  /** What happened, from the server or from the page's catalogue. */
+  message: string;
+  /** "offline", "http", "stream", "empty" or the server's own error code. */
+  code: string;
+  status: number;
+}
+
+interface Usage {
+  prompt_tokens: number;
+  completion_tokens: number;
+  total_tokens: number;
+  prompt_tokens_details?: { cached_tokens?: number };
+}
+
+interface Timings {
+  prompt_ms?: number;
+  first_token_ms?: number;
+  generate_ms?: number;
+  prompt_tokens_per_s?: number;
+  tokens_per_s?: number;
+}
+
+interface AnswerTurn {
+  id: string;
+  role: "assistant";
+  model: string;
+  text: string;
+  reasoning: string;
+  reasoningMs: number;
+  toolCalls: ToolCall[];
+  state: "running" | "done" | "stopped" | "failed";
+  finish?: string;
+  error?: Failure;
+  usage?: Usage;
+  timings?: Timings;
+  /** Which picture the regions lie on, when the person chose another than the first. */
+  picture?: string;
+}
+
+interface ToolCall {
+  name: string;
+  arguments: string;
+}
+
+type Turn = UserTurn | AnswerTurn;
+
+interface Conversation {
+  id: string;
+  title: string;
+  created: number;
+  updated: number;
+  turns: Turn[];
+}
+
+/** A mark on a picture. Coordinates are 0–1000 of width and height, x1 <= x2, y1 <= y2; a point has x1 = x2, y1 = y2. */
+interface Region {
+  index: number;
+  kind: "box" | "point";
+  x1: number;
+  y1: number;
+  x2: number;
+  y2: number;
+  label: string;
+  /** Other scalar fields of the object, in order. */
+  fields: [string, string][];
+  /** 1-based number of the picture if the model named one, else 0. */
+  image: number;
+}
+
+type Segment =
+  | { type: "text"; text: string }
+  | { type: "regions"; source: string; regions: Region[]; complete: boolean };
+
+interface Sample {
+  title: string;
+  image: string;
+  prompt: string;
+  kind: string;
+}
+
+interface Model {
+  id: string;
+  weft?: {
+    vision?: boolean;
+    thinking?: boolean;
+    context_length?: number;
+    embedded?: boolean;
+    about?: string;
+    parameters?: number;
+    samples?: Sample[];
+  };
+}
+
+interface Progress {
+  stage: "sending" | "queued" | "decode" | "vision" | "prefill" | "generate";
+  done: number;
+  total: number;
+  unit: string;
+  elapsed_ms: number;
+  eta_ms: number | null;
+}
