@@ -84,7 +84,7 @@ const char *weft_checkpoint_warning(const weft_checkpoint *checkpoint, int index
 
 /* What `weft inspect` prints: files, layout, shapes, types, sizes, context, what is missing. Works as far as it can on a
  * checkpoint that would not open, and says why not: then the status is the reason and *out holds what was readable.
- * `json`: one JSON object instead of the table. */
+ * *out is initialised here and freed by the caller, whatever the status. `json`: one JSON object instead of the table. */
 weft_status weft_checkpoint_inspect(const char *path, const char *mmproj, bool json, weft_buffer *out, weft_error *err);
 
 #endif

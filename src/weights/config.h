@@ -5,7 +5,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { WEFT_DEEPSTACK_MAX = 16, WEFT_EOS_MAX = 8, WEFT_LAYERS_MAX = 1024 };
+enum {
+    WEFT_DEEPSTACK_MAX = 16,
+    WEFT_EOS_MAX = 8,
+    WEFT_LAYERS_MAX = 1024,
+    WEFT_EXPERTS_MAX = 4096,
+    WEFT_WIDTH_MAX = 1 << 20, /* of any hidden, FFN or head size */
+    WEFT_VOCAB_MAX = 1 << 24,
+    WEFT_POSITION_MAX = 1 << 28,
+};
 
 /* How the three position axes share the rotary pairs. */
 typedef enum weft_rope_layout {
@@ -36,7 +44,7 @@ typedef struct weft_rope_config {
 
 typedef struct weft_text_config {
     int64_t vocab_size, hidden_size, layers, heads, kv_heads, head_dim, intermediate_size;
-    int64_t max_position;
+    int64_t max_position; /* as stated; see weft_config_context_length */
     double rms_norm_eps;
     bool tied_embeddings;
     weft_rope_config rope;
@@ -53,8 +61,10 @@ typedef struct weft_vision_config {
     int64_t patch_size, temporal_patch_size, merge_size, channels;
     int64_t position_side;  /* the learned table is position_side x position_side */
     double layer_norm_eps;  /* 1e-6 */
+    double rope_theta;      /* 10,000 */
     int deepstack_count;
     int deepstack_layers[WEFT_DEEPSTACK_MAX]; /* 0-based ViT layer of each tap, ascending */
+    int deepstack_mergers[WEFT_DEEPSTACK_MAX]; /* which merger of the file belongs to tap i (used by the binder) */
 } weft_vision_config;
 
 typedef struct weft_pixels_config { /* preprocessor_config.json or video_preprocessor_config.json */
@@ -63,6 +73,10 @@ typedef struct weft_pixels_config { /* preprocessor_config.json or video_preproc
     double rescale; /* 1/255 */
     double fps;     /* video: 2 */
     int64_t min_frames, max_frames; /* video: 4, 768 */
+    /* video: at most max_video_tokens * factor^2 pixels a frame (and max_pixels / frames, but at least 1.05 * min_pixels);
+     * off unless the checkpoint asks for it (transformers: Qwen3VLVideoProcessor.resize) */
+    bool cap_pixels_per_frame;
+    int64_t max_video_tokens;
 } weft_pixels_config;
 
 typedef struct weft_generation_config { /* generation_config.json; `has_*` false: not stated */
@@ -88,5 +102,10 @@ typedef struct weft_config {
     weft_generation_config generation;
     weft_token_ids ids;
 } weft_config;
+
+/* Positions that the model can address: what the config states, or the scaled original length where that is more. */
+int64_t weft_config_context_length(const weft_config *config);
+/* Whether decoder layer `layer` is a mixture of experts. */
+bool weft_config_layer_is_moe(const weft_text_config *text, int64_t layer);
 
 #endif
