@@ -99,6 +99,8 @@ static void weight_run(const weft_kernels *kernels, const weft_matrix *w, int64_
     }
 }
 
+static size_t transposed_stride(const weft_matrix *w) { return (size_t)(w->stride ? w->stride : w->rows); }
+
 /* One panel [count_k][tile_n] of weight rows n … n+count_n-1, values k … k+count_k-1. */
 static void weight_panel(const product *p, int64_t n, int count_n, int64_t k, int64_t count_k, float *panel,
                          float *rows) {
@@ -109,7 +111,9 @@ static void weight_panel(const product *p, int64_t n, int count_n, int64_t k, in
         size_t size = weft_type_block_bytes(w->type);
         const uint8_t *data = w->data;
         for (int64_t i = 0; i < count_k; i++, panel += tile_n) {
-            kernels->dequantize[w->type](panel, data + ((size_t)(k + i) * (size_t)w->rows + (size_t)n) * size, count_n);
+            kernels->dequantize[w->type](panel, data + ((size_t)(k + i) * transposed_stride(w) + (size_t)n) * size, count_n);
+            for (int j = 0; w->block_scales && j < count_n; j++)
+                panel[j] *= w->block_scales[(n + j) / 128 * ((w->cols + 127) / 128) + (k + i) / 128];
             for (int j = count_n; j < tile_n; j++) panel[j] = 0;
         }
         return;
@@ -277,5 +281,7 @@ void weft_matrix_row(const weft_kernels *kernels, const weft_matrix *w, int64_t 
     size_t size = weft_type_block_bytes(w->type);
     const uint8_t *data = w->data;
     for (int64_t k = 0; k < w->cols; k++)
-        kernels->dequantize[w->type](out + k, data + ((size_t)k * (size_t)w->rows + (size_t)row) * size, 1);
+        kernels->dequantize[w->type](out + k, data + ((size_t)k * transposed_stride(w) + (size_t)row) * size, 1);
+    for (int64_t k = 0; w->block_scales && k < w->cols; k++)
+        out[k] *= w->block_scales[row / 128 * ((w->cols + 127) / 128) + k / 128];
 }
