@@ -91,10 +91,10 @@ static weft_status open_gguf(weft_checkpoint *ck, const char *path, const char *
 
 static weft_status open_huggingface(weft_checkpoint *ck, const char *mmproj, weft_error *err) {
     if (mmproj) return weft_fail(err, WEFT_ERR_INVALID, "%s: a Hugging Face folder holds its own vision tower; an mmproj only goes with a GGUF file", ck->folder);
-    WEFT_TRY(weft_safetensors_open(ck->folder, &ck->safetensors, err));
     WEFT_TRY(weft_config_read_hf(ck, err));
     ck->config_read = true;
     WEFT_TRY(weft_sources_read_hf(ck, err));
+    WEFT_TRY(weft_safetensors_open(ck->folder, &ck->safetensors, err));
     return weft_bind_hf(ck, err);
 }
 
