@@ -56,6 +56,7 @@ def random_blocks(kind: Type, shape: tuple, std: float, rng: np.random.Generator
 def stored_as(name: str, shape: tuple, weight: np.ndarray, kind: Type, rng) -> tuple[np.ndarray, np.ndarray]:
     """(file bytes or array, exact f32 values) of one tensor."""
     if kind == Type.F32:
+        weight = weight.astype(np.float32)  # the writer takes the type from the array
         return weight, weight
     if kind == Type.F16:
         stored = weight.astype(np.float16)
