@@ -88,6 +88,9 @@ static weft_status read_rope(weft_checkpoint *ck, weft_json text, weft_text_conf
     WEFT_TRY(weft_json_number(rope, "partial_rotary_factor", 0, 1, partial, &partial, err));
     if (partial != 1) return weft_fail(err, WEFT_ERR_UNSUPPORTED, "%s: partial_rotary_factor %g is not supported, only 1", text.file, partial);
     WEFT_TRY(read_mrope_section(rope, out->section, err));
+    int64_t stated = out->section[0] + out->section[1] + out->section[2];
+    if (stated != t->head_dim / 2 && weft_json_has(rope, "mrope_section"))
+        weft_checkpoint_warn(ck, "config.json: mrope_section adds up to %lld, the heads have %lld rotary pairs", (long long)stated, (long long)t->head_dim / 2);
     bool interleaved;
     WEFT_TRY(weft_json_bool(rope, "mrope_interleaved", true, &interleaved, err));
     /* transformers interleaves for this family whatever the key says, and so do the trained weights. */

@@ -166,7 +166,7 @@ def st_type_number(folder):
     edit_header(folder, lambda h: a_tensor(h).update(dtype=5))
 
 
-@case(FOLDER, "q_proj")
+@case(FOLDER, "q_proj", "belong to no tensor")  # its bytes are noticed first
 def st_tensor_missing(folder):
     def change(header):
         del header["model.language_model.layers.0.self_attn.q_proj.weight"]
