@@ -1,0 +1,99 @@
+/* What the commands share: opening models, reading files, Ctrl+C. See cli.h. */
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+
+#ifndef WEFT_DATA_DIR
+#define WEFT_DATA_DIR "/usr/local/share/weft"
+#endif
+
+int weft_cli_fail(const weft_error *err) {
+    fprintf(stderr, "weft: error: %s\n", err->message);
+    return 1;
+}
+
+/* Where the embedded model may be: $WEFT_MODELS, the source tree that the program was built in, the installed place. */
+const char *weft_cli_embedded(const char *name) {
+    static char path[PATH_MAX];
+    char program[PATH_MAX] = "";
+    ssize_t size = readlink("/proc/self/exe", program, sizeof program - 1);
+    if (size > 0) {
+        program[size] = 0;
+        char *slash = strrchr(program, '/');
+        if (slash) *slash = 0;
+    }
+    const char *base = getenv("WEFT_MODELS");
+    char beside[4][PATH_MAX];
+    snprintf(beside[0], PATH_MAX, "%s", base ? base : "");
+    snprintf(beside[1], PATH_MAX, "%.2000s/../models/tiny", program);
+    snprintf(beside[2], PATH_MAX, "%.2000s/../share/weft/models/tiny", program);
+    snprintf(beside[3], PATH_MAX, "%s/models/tiny", WEFT_DATA_DIR);
+    for (int i = 0; i < 4; i++) {
+        if (!beside[i][0]) continue;
+        char candidate[PATH_MAX];
+        snprintf(candidate, sizeof candidate, "%.3000s/%.200s", beside[i], name);
+        if (access(candidate, R_OK) == 0 && realpath(candidate, path)) return path;
+    }
+    return NULL;
+}
+
+weft_status weft_cli_open_model(weft_cli_model *options, bool quiet, weft_model **model, weft_error *err) {
+    if (!options->path) options->path = weft_cli_embedded("instruct");
+    if (!options->path)
+        return weft_fail(err, WEFT_ERR_NOT_FOUND, "no model given and no embedded one found: name one with --model PATH");
+    WEFT_TRY(weft_model_open(options->path, options->mmproj, model, err));
+    for (int i = 0; !quiet && weft_model_warning(*model, i); i++) fprintf(stderr, "weft: warning: %s\n", weft_model_warning(*model, i));
+    return WEFT_OK;
+}
+
+weft_engine_options weft_cli_engine_options(const weft_cli_model *options, const char *const *media_roots) {
+    return (weft_engine_options){
+        .cpu_level = options->cpu,
+        .threads = (int)(options->threads > INT_MAX ? INT_MAX : options->threads),
+        .memory_bytes = options->memory,
+        .context_length = options->context,
+        .exact = options->exact,
+        .media_roots = media_roots,
+    };
+}
+
+weft_status weft_cli_read(const char *path, size_t max, weft_buffer *out, weft_error *err) {
+    if (strcmp(path, "-") != 0) return weft_read_file(path, max, out, err);
+    weft_buffer_init(out, max, "standard input");
+    char chunk[65536];
+    size_t n;
+    while ((n = fread(chunk, 1, sizeof chunk, stdin)) > 0) {
+        weft_status status = weft_buffer_append(out, chunk, n, err);
+        if (status != WEFT_OK) {
+            weft_buffer_free(out);
+            return status;
+        }
+    }
+    return WEFT_OK;
+}
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int signal_number) {
+    (void)signal_number;
+    if (interrupted) _exit(130); /* the second Ctrl+C does not wait */
+    interrupted = 1;
+}
+
+bool weft_cli_interrupted(void) {
+    static bool armed;
+    if (!armed) {
+        struct sigaction action = {.sa_handler = on_interrupt};
+        sigaction(SIGINT, &action, NULL);
+        sigaction(SIGTERM, &action, NULL);
+        armed = true;
+    }
+    return interrupted;
+}
+
+void weft_cli_clear_interrupt(void) { interrupted = 0; }

@@ -1,0 +1,45 @@
+/* The command line: which command. See cli.h. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *help;
+} commands[] = {
+    {"serve", weft_cmd_serve, "OpenAI-compatible server and web page (port 8080)"},
+    {"chat", weft_cmd_chat, "ask in the terminal, with pictures: weft chat -m MODEL --image a.png \"question\""},
+    {"inspect", weft_cmd_inspect, "what a model's files hold"},
+    {"generate", weft_cmd_generate, "run one chat request from a JSON file"},
+    {"dump", weft_cmd_dump, "run one chat request exactly and write every stage as .npy"},
+    {"tokenize", weft_cmd_tokenize, "text to token ids, a JSON string a line"},
+    {"detokenize", weft_cmd_detokenize, "token ids to text, a JSON array a line"},
+};
+
+static void print_usage(FILE *file) {
+    fprintf(file, "weft %s: Qwen3-VL models on your own machine\n\nusage: weft COMMAND [options]\n\n", WEFT_VERSION);
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) fprintf(file, "  %-11s %s\n", commands[i].name, commands[i].help);
+    fprintf(file, "\n'weft COMMAND --help' lists a command's options. Without --model the embedded tiny model is used.\n");
+}
+
+int weft_cli_main(int argc, char **argv) {
+    if (argc < 2) {
+        print_usage(stderr);
+        return 2;
+    }
+    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "version") == 0) {
+        printf("weft %s\n", WEFT_VERSION);
+        return 0;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+        print_usage(stdout);
+        return 0;
+    }
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(argv[1], commands[i].name) == 0) return commands[i].run(argc - 1, argv + 1);
+    fprintf(stderr, "weft: error: unknown command '%s'\n\n", argv[1]);
+    print_usage(stderr);
+    return 2;
+}
