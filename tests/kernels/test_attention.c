@@ -1,0 +1,140 @@
+/* Attention of every level against a plain softmax(q k^T) v in double: all formats, head sizes, counts of rows, keys and
+ * visible keys, views with a stride. */
+#include "levels.h"
+
+typedef struct cache {
+    weft_kv_format format;
+    int dim, pages;
+    int64_t stride;
+    uint8_t *bytes;  /* owns k and v */
+    const void **k, **v;
+} cache;
+
+/* Random keys and values, stored by ref (kv_store is compared elsewhere). What no key fills is poisoned: NaN. */
+static void cache_make(cache *c, uint64_t *seed, weft_kv_format format, int dim, int64_t keys, int64_t stride, float range) {
+    size_t slab = format == WEFT_KV_F32 ? (size_t)(128 * stride) * 4 : weft_kv_slab_bytes(format, dim);
+    *c = (cache){.format = format, .dim = dim, .pages = (int)((keys + 127) / 128), .stride = stride};
+    c->bytes = aligned_alloc(64, 2 * (size_t)c->pages * slab);
+    memset(c->bytes, 0xFF, 2 * (size_t)c->pages * slab);
+    c->k = malloc((size_t)c->pages * sizeof *c->k);
+    c->v = malloc((size_t)c->pages * sizeof *c->v);
+    float *row = malloc((size_t)dim * sizeof *row);
+    for (int64_t i = 0; i < keys; i++) {
+        /* the last page first: pages lie anywhere */
+        uint8_t *k = c->bytes + (size_t)(c->pages - 1 - i / 128) * 2 * slab, *v = k + slab;
+        c->k[i / 128] = k;
+        c->v[i / 128] = v;
+        for (int side = 0; side < 2; side++) {
+            fill_uniform(seed, row, dim, side ? 1 : range);
+            if (format == WEFT_KV_F32)
+                memcpy((float *)(side ? v : k) + i % 128 * stride, row, (size_t)dim * 4);
+            else
+                reference()->kv_store(side ? v : k, format, dim, (int)(i % 128), row);
+        }
+    }
+    free(row);
+}
+
+static void cache_free(cache *c) {
+    free(c->bytes);
+    free(c->k);
+    free(c->v);
+}
+
+static double cache_value(const cache *c, const void *slab, int64_t row, int d) {
+    if (c->format == WEFT_KV_F32) return (double)((const float *)slab)[row * c->stride + d];
+    if (c->format == WEFT_KV_F16) {
+        float value;
+        reference()->dequantize[WEFT_F16](&value, (const uint16_t *)slab + row * c->dim + d, 1);
+        return (double)value;
+    }
+    float scale;
+    memcpy(&scale, (const uint8_t *)slab + 128 * c->dim + 4 * row, 4);
+    return (double)((const int8_t *)slab)[row * c->dim + d] * (double)scale;
+}
+
+static void attention_double(const cache *c, double *out, const float *q, int64_t visible, double scale) {
+    double *p = malloc((size_t)visible * sizeof *p), max = -INFINITY, sum = 0;
+    for (int64_t i = 0; i < visible; i++) {
+        p[i] = 0;
+        for (int d = 0; d < c->dim; d++) p[i] += (double)q[d] * cache_value(c, c->k[i / 128], i % 128, d);
+        p[i] *= scale;
+        max = fmax(max, p[i]);
+    }
+    for (int64_t i = 0; i < visible; i++) sum += p[i] = exp(p[i] - max);
+    for (int d = 0; d < c->dim; d++) out[d] = 0;
+    for (int64_t i = 0; i < visible; i++)
+        for (int d = 0; d < c->dim; d++) out[d] += p[i] / sum * cache_value(c, c->v[i / 128], i % 128, d);
+    free(p);
+}
+
+static void check_case(const weft_kernels *k, uint64_t *seed, weft_kv_format format, int dim, int rows, int64_t keys,
+                       int64_t stride, float range) {
+    cache c;
+    cache_make(&c, seed, format, dim, keys, stride, range);
+    /* rows of a larger array in any order, as the heads of a group lie between those of others */
+    int64_t spread = dim + random_between(seed, 0, 40);
+    float *q = guarded(rows * spread), *out = guarded(rows * spread);
+    const float *q_rows[WEFT_ATTENTION_ROWS_MAX];
+    float *out_rows[WEFT_ATTENTION_ROWS_MAX];
+    int64_t visible[WEFT_ATTENTION_ROWS_MAX];
+    fill_uniform(seed, q, rows * spread, 1);
+    int kind = (int)random_between(seed, 0, 3);
+    for (int r = 0; r < rows; r++) {
+        int place = (r * 7 + 3) % rows;
+        if (rows % 7 == 0) place = rows - 1 - r;
+        q_rows[r] = q + place * spread;
+        out_rows[r] = out + place * spread;
+        int64_t causal = keys - rows + 1 + r;
+        visible[r] = kind == 0 ? keys : kind == 1 ? (causal < 1 ? 1 : causal) : random_between(seed, 1, keys);
+    }
+    visible[rows - 1] = keys;
+    float scale = 1 / sqrtf((float)dim);
+    weft_attention_task task = {.out = out_rows, .q = q_rows, .rows = rows, .head_dim = dim, .visible = visible,
+                                .format = format, .k_pages = c.k, .v_pages = c.v, .kv_stride = stride, .scale = scale,
+                                .scratch = aligned_alloc(64, WEFT_ATTENTION_SCRATCH_BYTES)};
+    memset(task.scratch, 0xFF, WEFT_ATTENTION_SCRATCH_BYTES);
+    k->attention(&task);
+    double *want = malloc((size_t)dim * sizeof *want);
+    /* scores are sums in f32: their rounding, relative to sum |q||k| * scale, goes through the exponential */
+    double tolerance = 2e-6 + 1.2e-7 * (double)range * sqrt((double)dim) / 4;
+    int64_t wrong = 0, spilled = 0;
+    for (int r = 0; r < rows; r++) {
+        attention_double(&c, want, q_rows[r], visible[r], (double)scale);
+        for (int d = 0; d < dim; d++) wrong += !(fabs((double)out_rows[r][d] - want[d]) <= tolerance);
+        for (int64_t d = dim; d < spread; d++) spilled += !word_is_poison(out_rows[r] + d);
+    }
+    CHECK_MSG(wrong == 0, "%s format %d dim %d rows %d keys %lld kind %d: %lld wrong", k->level, format, dim, rows,
+              (long long)keys, kind, (long long)wrong);
+    CHECK_MSG(spilled == 0 && guards_whole(out, rows * spread), "%s wrote past a row, dim %d", k->level, dim);
+    free(want);
+    free(task.scratch);
+    guarded_free(q);
+    guarded_free(out);
+    cache_free(&c);
+}
+
+int main(void) {
+    static const weft_kv_format formats[] = {WEFT_KV_F32, WEFT_KV_F16, WEFT_KV_Q8};
+    static const int dims[] = {8, 12, 16, 24, 31, 64, 72, 80, 100, 128, 192, 256};
+    static const int64_t keys[] = {1, 2, 5, 127, 128, 129, 200, 256, 300, 513};
+    static const int rows[] = {1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 17, 30, 33, 48, 63, 64};
+    const weft_kernels *tables[ALL_LEVELS];
+    int levels = test_levels(tables);
+    for (int i = 0; i < levels; i++) {
+        uint64_t seed = 31;
+        for (int round = 0; round < 220; round++) {
+            weft_kv_format format = formats[round % 3];
+            int dim = dims[testing_random(&seed) % 12], count = rows[testing_random(&seed) % 16];
+            int64_t stride = format == WEFT_KV_F32 && round % 2 ? dim + random_between(&seed, 1, 300) : dim;
+            check_case(tables[i], &seed, format, dim, count, keys[testing_random(&seed) % 10], stride,
+                       round % 5 == 0 ? 20.0f : 2.0f);
+        }
+        for (int f = 0; f < 3; f++) { /* the sizes of the real models, many pages */
+            check_case(tables[i], &seed, formats[f], 128, 4, 1500, 128, 2);
+            check_case(tables[i], &seed, formats[f], 128, 64, 1100, 128, 2);
+            check_case(tables[i], &seed, formats[f], 72, 64, 600, 72, 2);
+        }
+    }
+    return testing_summary();
+}
