@@ -8,17 +8,17 @@
 
 #include "text/unicode.h"
 
-weft_status weft_json_scan_error(const weft_json_scan_scan *scan, const char *expected, weft_error *err) {
+weft_status weft_json_scan_error(const weft_json_scan *scan, const char *expected, weft_error *err) {
     return weft_fail(err, WEFT_ERR_FORMAT, "%s: byte %zu: expected %s", scan->what, (size_t)(scan->at - scan->begin),
                      expected);
 }
 
-static void skip_space(weft_json_scan_scan *scan) {
+static void skip_space(weft_json_scan *scan) {
     while (scan->at < scan->end && (*scan->at == ' ' || *scan->at == '\n' || *scan->at == '\t' || *scan->at == '\r'))
         scan->at++;
 }
 
-bool weft_json_scan_take(weft_json_scan_scan *scan, char c) {
+bool weft_json_scan_take(weft_json_scan *scan, char c) {
     skip_space(scan);
     if (scan->at == scan->end || *scan->at != c) return false;
     scan->at++;
@@ -33,7 +33,7 @@ static int hex_digit(char c) {
 }
 
 /* Reads four hexadecimal digits, or returns -1. */
-static int32_t hex_unit(weft_json_scan_scan *scan) {
+static int32_t hex_unit(weft_json_scan *scan) {
     if (scan->end - scan->at < 4) return -1;
     int32_t value = 0;
     for (int i = 0; i < 4; i++) {
@@ -46,7 +46,7 @@ static int32_t hex_unit(weft_json_scan_scan *scan) {
 }
 
 /* Reads what follows \u: one unit, or two that form a pair. */
-static weft_status unicode_escape(weft_json_scan_scan *scan, weft_buffer *out, weft_error *err) {
+static weft_status unicode_escape(weft_json_scan *scan, weft_buffer *out, weft_error *err) {
     int32_t c = hex_unit(scan);
     if (c >= 0xD800 && c < 0xDC00 && scan->end - scan->at >= 2 && scan->at[0] == '\\' && scan->at[1] == 'u') {
         scan->at += 2;
@@ -58,7 +58,7 @@ static weft_status unicode_escape(weft_json_scan_scan *scan, weft_buffer *out, w
     return weft_buffer_append(out, bytes, (size_t)weft_utf8_put((uint32_t)c, bytes), err);
 }
 
-static weft_status escape(weft_json_scan_scan *scan, weft_buffer *out, weft_error *err) {
+static weft_status escape(weft_json_scan *scan, weft_buffer *out, weft_error *err) {
     static const char names[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";
     char name = *scan->at++;
     if (name == 'u') return unicode_escape(scan, out, err);
@@ -67,7 +67,7 @@ static weft_status escape(weft_json_scan_scan *scan, weft_buffer *out, weft_erro
     return weft_buffer_append(out, values + (found - names), 1, err);
 }
 
-weft_status weft_json_scan_string(weft_json_scan_scan *scan, weft_buffer *out, weft_error *err) {
+weft_status weft_json_scan_string(weft_json_scan *scan, weft_buffer *out, weft_error *err) {
     if (!weft_json_scan_take(scan, '"')) return weft_json_scan_error(scan, "a string", err);
     weft_buffer_clear(out);
     for (;;) {
@@ -85,7 +85,7 @@ weft_status weft_json_scan_string(weft_json_scan_scan *scan, weft_buffer *out, w
     }
 }
 
-weft_status weft_json_scan_int(weft_json_scan_scan *scan, int32_t *value, weft_error *err) {
+weft_status weft_json_scan_int(weft_json_scan *scan, int32_t *value, weft_error *err) {
     skip_space(scan);
     int64_t number = 0;
     const char *start = scan->at;
@@ -97,12 +97,12 @@ weft_status weft_json_scan_int(weft_json_scan_scan *scan, int32_t *value, weft_e
     return WEFT_OK;
 }
 
-static bool skip_string(weft_json_scan_scan *scan) { /* behind the opening quote */
+static bool skip_string(weft_json_scan *scan) { /* behind the opening quote */
     while (scan->at < scan->end && *scan->at != '"') scan->at += *scan->at == '\\' && scan->end - scan->at > 1 ? 2 : 1;
     return scan->at++ < scan->end;
 }
 
-weft_status weft_json_scan_skip(weft_json_scan_scan *scan, weft_json_scan_span *span, weft_error *err) {
+weft_status weft_json_scan_skip(weft_json_scan *scan, weft_json_span *span, weft_error *err) {
     char open[WEFT_JSON_DEPTH_MAX];
     int depth = 0;
     skip_space(scan);
@@ -132,7 +132,7 @@ weft_status weft_json_scan_skip(weft_json_scan_scan *scan, weft_json_scan_span *
 }
 
 /* Steps to the next element between brackets; false at the end or on failure. */
-static bool next_element(weft_json_scan_scan *scan, weft_json_scan_members *members, char open, char close, weft_error *err) {
+static bool next_element(weft_json_scan *scan, weft_json_members *members, char open, char close, weft_error *err) {
     if (!members->started) {
         members->started = true;
         if (!weft_json_scan_take(scan, open)) {
@@ -150,7 +150,7 @@ static bool next_element(weft_json_scan_scan *scan, weft_json_scan_members *memb
     return false;
 }
 
-bool weft_json_scan_member(weft_json_scan_scan *scan, weft_json_scan_members *members, weft_buffer *name, weft_error *err) {
+bool weft_json_scan_member(weft_json_scan *scan, weft_json_members *members, weft_buffer *name, weft_error *err) {
     if (!next_element(scan, members, '{', '}', err)) return false;
     if (weft_json_scan_string(scan, name, err) != WEFT_OK) {
         members->failed = true;
@@ -161,6 +161,6 @@ bool weft_json_scan_member(weft_json_scan_scan *scan, weft_json_scan_members *me
     return !members->failed;
 }
 
-bool weft_json_scan_item(weft_json_scan_scan *scan, weft_json_scan_members *members, weft_error *err) {
+bool weft_json_scan_item(weft_json_scan *scan, weft_json_members *members, weft_error *err) {
     return next_element(scan, members, '[', ']', err);
 }

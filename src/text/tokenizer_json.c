@@ -21,8 +21,8 @@ enum {
 #define GPT2_PATTERN "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
 
 typedef struct parts { /* the members of the file, as text */
-    weft_json_scan_span version, added_tokens, normalizer, pre_tokenizer, post_processor, decoder, model;
-    weft_json_scan_span type, dropout, unk_token, prefix, suffix, byte_fallback, ignore_merges, vocab, merges;
+    weft_json_span version, added_tokens, normalizer, pre_tokenizer, post_processor, decoder, model;
+    weft_json_span type, dropout, unk_token, prefix, suffix, byte_fallback, ignore_merges, vocab, merges;
 } parts;
 
 typedef struct loader {
@@ -34,7 +34,7 @@ typedef struct loader {
 
 /* ---- small values, by the JSON library ---- */
 
-static weft_status parse(const loader *l, weft_json_scan_span span, const char *what, json_t **value, weft_error *err) {
+static weft_status parse(const loader *l, weft_json_span span, const char *what, json_t **value, weft_error *err) {
     json_error_t why;
     *value = span.data ? json_loadb(span.data, span.size, JSON_DECODE_ANY | JSON_ALLOW_NUL, &why) : json_null();
     if (*value) return WEFT_OK;
@@ -118,7 +118,7 @@ static weft_status read_post_processor(loader *l, const json_t *piece, weft_erro
     return refuse(l, "the post-processor", type_of(piece), err);
 }
 
-static weft_status read_part(loader *l, weft_json_scan_span span, const char *what, const char *list_name,
+static weft_status read_part(loader *l, weft_json_span span, const char *what, const char *list_name,
                              piece_reader *read, weft_error *err) {
     json_t *value;
     WEFT_TRY(parse(l, span, what, &value, err));
@@ -151,9 +151,9 @@ static weft_status check_byte_level(const loader *l, weft_error *err) {
 /* ---- the model ---- */
 
 static weft_status read_vocab(loader *l, weft_error *err) {
-    weft_json_scan_span span = l->parts.vocab;
-    weft_json_scan_scan scan = {span.data, span.data + span.size, span.data, "vocab"};
-    weft_json_scan_members members = {0};
+    weft_json_span span = l->parts.vocab;
+    weft_json_scan scan = {span.data, span.data + span.size, span.data, "vocab"};
+    weft_json_members members = {0};
     while (weft_json_scan_member(&scan, &members, &l->name, err)) {
         int32_t id;
         WEFT_TRY(weft_json_scan_int(&scan, &id, err));
@@ -165,7 +165,7 @@ static weft_status read_vocab(loader *l, weft_error *err) {
 static weft_bytes bytes_of(const weft_buffer *buffer) { return (weft_bytes){buffer->data, buffer->size}; }
 
 /* One merge: ["left", "right"], or in older files "left right". */
-static weft_status read_merge(loader *l, weft_json_scan_scan *scan, uint32_t *rank, weft_error *err) {
+static weft_status read_merge(loader *l, weft_json_scan *scan, uint32_t *rank, weft_error *err) {
     weft_tokenizer *t = l->tokenizer;
     if (weft_json_scan_take(scan, '[')) {
         WEFT_TRY(weft_json_scan_string(scan, &l->left, err));
@@ -185,9 +185,9 @@ static weft_status read_merge(loader *l, weft_json_scan_scan *scan, uint32_t *ra
 }
 
 static weft_status read_merges(loader *l, weft_error *err) {
-    weft_json_scan_span span = l->parts.merges;
-    weft_json_scan_scan scan = {span.data, span.data + span.size, span.data, "merges"};
-    weft_json_scan_members members = {0};
+    weft_json_span span = l->parts.merges;
+    weft_json_scan scan = {span.data, span.data + span.size, span.data, "merges"};
+    weft_json_members members = {0};
     uint32_t rank = 0;
     while (weft_json_scan_item(&scan, &members, err)) WEFT_TRY(read_merge(l, &scan, &rank, err));
     return members.failed ? WEFT_ERR_FORMAT : WEFT_OK;
@@ -204,7 +204,7 @@ static bool has_every_byte(const weft_bpe *bpe) {
 static weft_status check_settings(loader *l, weft_error *err) {
     bool complete = has_every_byte(&l->tokenizer->bpe);
     const struct {
-        weft_json_scan_span span;
+        weft_json_span span;
         const char *name;
         bool harmless;
     } settings[] = {{l->parts.dropout, "dropout", false},
@@ -302,15 +302,15 @@ static weft_status read_added_tokens(loader *l, weft_error *err) {
 
 typedef struct named_span {
     const char *name;
-    weft_json_scan_span *span;
+    weft_json_span *span;
 } named_span;
 
 /* Notes where the members of an object are; of a name given twice, the last counts. */
-static weft_status find_members(loader *l, weft_json_scan_scan *scan, const named_span *wanted, size_t count,
+static weft_status find_members(loader *l, weft_json_scan *scan, const named_span *wanted, size_t count,
                                 weft_error *err) {
-    weft_json_scan_members members = {0};
+    weft_json_members members = {0};
     while (weft_json_scan_member(scan, &members, &l->name, err)) {
-        weft_json_scan_span span;
+        weft_json_span span;
         WEFT_TRY(weft_json_scan_skip(scan, &span, err));
         for (size_t i = 0; i < count; i++)
             if (strcmp(l->name.data, wanted[i].name) == 0) *wanted[i].span = span;
@@ -334,11 +334,11 @@ static weft_status find_parts(loader *l, const weft_buffer *file, weft_error *er
                                 {"vocab", &p->vocab},
                                 {"merges", &p->merges}};
     const char *end = file->data + file->size;
-    weft_json_scan_scan scan = {file->data, end, file->data, l->path};
+    weft_json_scan scan = {file->data, end, file->data, l->path};
     WEFT_TRY(find_members(l, &scan, top, sizeof top / sizeof top[0], err));
     if (weft_json_scan_take(&scan, 0) || scan.at != end) return weft_json_scan_error(&scan, "the end of the file", err);
     if (!p->model.data) return weft_fail(err, WEFT_ERR_FORMAT, "%s: there is no \"model\"", l->path);
-    weft_json_scan_scan inner = {p->model.data, p->model.data + p->model.size, file->data, l->path};
+    weft_json_scan inner = {p->model.data, p->model.data + p->model.size, file->data, l->path};
     return find_members(l, &inner, model, sizeof model / sizeof model[0], err);
 }
 
