@@ -11,14 +11,12 @@
  * Every character is of exactly one kind (letter, number, white space, symbol), so each alternative is decided by the
  * first one or two characters and nothing is ever tried twice.
  *
- * Other patterns run in PCRE2 with limits, compiled once; those whose meaning differs between PCRE2 and the library's
- * Oniguruma are refused. */
+ * Other patterns (split_pattern.h) run in PCRE2 with limits. */
 #include "text/pretokenizer.h"
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
 #include <string.h>
 
+#include "text/split_pattern.h"
 #include "text/unicode.h"
 
 enum {
@@ -140,45 +138,6 @@ void weft_pretokenizer_free(weft_pretokenizer *pre) {
     pre->stage_count = 0;
 }
 
-/* A piece of syntax that means something else in Oniguruma, or NULL. */
-static const char *foreign_syntax(const char *pattern) {
-    static const char *const refused[] = {"\\h", "\\H", "\\R", "\\X", "\\K", "\\g", "\\k", "\\y", "\\Y", "\\O", "\\N",
-                                          "(?m", "(?s", "(?x", "(?y", "(?~", "(?-", "(?(", "(?R", "(?&", "(*",  "&&",
-                                          "\\C", "\\Q", "\\E", "\\w", "\\W", "\\b", "\\B", "[[:"};
-    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
-        if (strstr(pattern, refused[i])) return refused[i];
-    for (const char *p = pattern; (p = strstr(p, "}+")) != NULL; p++) /* {1,3}+ is greedy here, possessive there */
-        if (p > pattern && ((p[-1] >= '0' && p[-1] <= '9') || p[-1] == ',')) return p - 1;
-    return NULL;
-}
-
-static weft_status compile(const char *pattern, size_t size, bool literal, void **regex, weft_error *err) {
-    /* Copied to a terminated string: the search for foreign syntax needs one. */
-    char copy[WEFT_PATTERN_BYTES_MAX + 1];
-    if (size > WEFT_PATTERN_BYTES_MAX || memchr(pattern, 0, size))
-        return weft_fail(err, WEFT_ERR_UNSUPPORTED, "pre-tokenizer: a pattern of %zu bytes, or with a NUL in it", size);
-    memcpy(copy, pattern, size);
-    copy[size] = 0;
-    const char *foreign = literal ? NULL : foreign_syntax(copy);
-    if (foreign)
-        return weft_fail(err, WEFT_ERR_UNSUPPORTED, "pre-tokenizer: \"%s\" in the pattern \"%.200s\" is not supported",
-                         foreign, copy);
-    /* In Oniguruma ^ and $ always match at line ends. */
-    uint32_t options = PCRE2_UTF | (literal ? PCRE2_LITERAL : PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C);
-    int code;
-    PCRE2_SIZE at;
-    pcre2_code *compiled = pcre2_compile((PCRE2_SPTR)copy, size, options, &code, &at, NULL);
-    if (!compiled) {
-        PCRE2_UCHAR why[128];
-        pcre2_get_error_message(code, why, sizeof why);
-        return weft_fail(err, WEFT_ERR_UNSUPPORTED, "pre-tokenizer: pattern \"%.200s\", at %zu: %s", copy, (size_t)at,
-                         (const char *)why);
-    }
-    pcre2_jit_compile(compiled, PCRE2_JIT_COMPLETE); /* without it the interpreter runs */
-    *regex = compiled;
-    return WEFT_OK;
-}
-
 weft_status weft_pretokenizer_add(weft_pretokenizer *pre, const char *pattern, size_t size, bool literal,
                                   weft_error *err) {
     if (pre->stage_count == WEFT_PRETOKENIZER_STAGES_MAX)
@@ -189,7 +148,7 @@ weft_status weft_pretokenizer_add(weft_pretokenizer *pre, const char *pattern, s
         split.is_scanner = true;
         split.rules = known[i].rules;
     }
-    if (!split.is_scanner) WEFT_TRY(compile(pattern, size, literal, &split.regex, err));
+    if (!split.is_scanner) WEFT_TRY(weft_split_pattern_compile(pattern, size, literal, &split.regex, err));
     pre->stages[pre->stage_count++] = split;
     return WEFT_OK;
 }

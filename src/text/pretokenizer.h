@@ -10,7 +10,6 @@
 
 enum {
     WEFT_PRETOKENIZER_STAGES_MAX = 8,
-    WEFT_PATTERN_BYTES_MAX = 16384,
     WEFT_PATTERN_TEXT_MAX = 64 << 20, /* bytes of text that a general pattern is let loose on */
 };
 
@@ -23,7 +22,7 @@ typedef struct weft_word_rules {
 typedef struct weft_split { /* one Split of the pre-tokenizer */
     bool is_scanner;
     weft_word_rules rules; /* with is_scanner */
-    void *regex;           /* otherwise: a pcre2_code */
+    struct pcre2_real_code_8 *regex; /* otherwise */
 } weft_split;
 
 typedef struct weft_pretokenizer {
