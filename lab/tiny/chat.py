@@ -1,0 +1,49 @@
+"""Text-only lessons: greetings, what the model is and can do, small sums, repeating, honest refusals."""
+
+import random
+
+from . import words
+from .questions import Question
+
+ABLE = ("I can describe simple pictures: count shapes, name colours, find things and give their boxes, "
+        "list settings and buttons, and read short signs.")
+REFUSAL = "I am a very small model. I can only answer simple questions about pictures."
+FIXED = [
+    (["Hello", "Hello!", "Hi", "Hi!", "Hey", "Good morning", "Good evening", "hello", "hi", "Hello there"], "Hello! How can I help you?"),
+    (["Who are you?", "What are you?", "What is your name?", "who are you", "Tell me about yourself."],
+     "I am weft's tiny vision language model."),
+    (["What can you do?", "what can you do", "Help", "How can you help me?", "What are you able to do?", "What do you know?"], ABLE),
+    (["Thank you", "Thanks", "Thanks!", "Thank you!", "thanks"], "You are welcome!"),
+    (["Bye", "Goodbye", "Goodbye!", "See you", "bye"], "Goodbye!"),
+    (["How are you?", "How are you doing?"], "I am fine, thank you. How can I help you?"),
+    (["Who wrote Hamlet?", "What is the capital of France?", "Write a poem.", "Tell me a joke.", "What is the weather today?",
+      "Write a story about a dragon.", "Explain quantum physics.", "Translate this into German.", "Who is the president?",
+      "Write a Python program.", "What is the meaning of life?", "How do I cook rice?", "Who won the game?",
+      "What time is it?", "Give me advice.", "What is machine learning?", "Why is the sky blue?", "Write an email to my boss.",
+      "Summarize the news.", "How old is the universe?"], REFUSAL),
+    (["What is in this picture?", "Describe the image.", "What does the sign say?", "What do you see?"],
+     "I do not see a picture. Please add one."),
+]
+
+
+def questions(rng: random.Random, count: int) -> list[Question]:
+    """`count` text-only questions."""
+    found = []
+    for _ in range(count):
+        pick = rng.random()
+        if pick < 0.5:
+            asked, answer = rng.choice(FIXED)
+            found.append(Question("chat", rng.choice(asked), answer))
+        elif pick < 0.85:
+            a, b = rng.randint(0, 12), rng.randint(0, 12)
+            if rng.random() < 0.6:
+                sign, name, result = "+", "plus", a + b
+            else:
+                a, b = max(a, b), min(a, b)
+                sign, name, result = "-", "minus", a - b
+            text = rng.choice([f"What is {a} {sign} {b}?", f"{a} {sign} {b}", f"What is {a} {name} {b}?", f"{a}{sign}{b}=?", f"How much is {a} {sign} {b}?"])
+            found.append(Question("sum", text, f"{a} {sign} {b} = {result}."))
+        else:
+            word = rng.choice(words.TRAIN_WORDS + words.SETTINGS)
+            found.append(Question("repeat", rng.choice([f"Repeat the word {word}.", f"Say {word}.", f'Say "{word}".']), word))
+    return found

@@ -1,0 +1,95 @@
+"""Plans: the model's shape, the stages of its training and their lengths. Every number a run depends on is here.
+
+A plan is data; a run is a pure function of (plan, seed, step), so it can stop and go on anywhere.
+"""
+
+import dataclasses
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of a Qwen3VLForConditionalGeneration (see its config for the meaning of each)."""
+    vision_hidden: int = 128
+    vision_layers: int = 5
+    vision_heads: int = 2
+    vision_ffn: int = 384
+    taps: tuple = (1, 2, 3)          # vision layers whose output goes into decoder layers 0, 1, 2
+    position_side: int = 16          # learned position table, side x side
+    hidden: int = 192
+    layers: int = 4
+    heads: int = 4
+    kv_heads: int = 2
+    head_dim: int = 64
+    ffn: int = 512
+    mrope_section: tuple = (12, 10, 10)
+    rope_theta: float = 10000.0
+    max_positions: int = 8192
+
+
+# Picture sizes (width, height) with their share: about 64 visual tokens each. The shipped processor scales every picture
+# to this area, so that what a user sends looks like what was trained.
+SIZES = {(256, 256): 5, (288, 224): 4, (224, 288): 2, (320, 192): 2, (192, 320): 1, (256, 224): 2, (320, 224): 1}
+PIXELS = 256 * 256
+CROP = (128, 96)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of training.
+
+    task: "read" trains the vision tower by auxiliary heads, "recall" the decoder on scenes written as text, "joint" both.
+    """
+    name: str
+    task: str
+    steps: int
+    start: tuple = ()                # earlier stages whose weights to begin with, later ones win (vision / language only)
+    rate: float = 2e-3               # Muon rate; AdamW takes 0.7 of it
+    vision_rate: float = 1.0         # factor on the vision tower's rates
+    decay: float = 0.3               # last share of the steps in which the rate falls to `floor`
+    floor: float = 0.05
+    pictures: int = 14               # pictures of 64 visual tokens a step (fewer of larger ones)
+    crops: int = 0                   # dense text crops a step
+    texts: int = 0                   # text-only sequences a step
+    share: int = 5                   # questions a picture
+    auxiliary: float = 1.0           # weight of the auxiliary losses
+    curriculum: float = 0.3          # share of the steps over which the number of candidates grows to full
+    kinds: dict = field(default_factory=dict)   # scene kind -> weight
+
+
+@dataclass(frozen=True)
+class Plan:
+    name: str
+    shape: Shape
+    stages: tuple
+    seed: int = 1
+    save_every: int = 50             # steps between checkpoints
+
+    def stage(self, name: str) -> Stage:
+        return next(s for s in self.stages if s.name == name)
+
+
+MIX = {"shapes": 5, "settings": 2.2, "dialog": 1.3, "sign": 2, "note": 0.5}
+
+FIRST = Plan("first", Shape(), (
+    Stage("read", "read", steps=700, pictures=10, crops=40, kinds=MIX, decay=0.1, floor=0.4, curriculum=0.4),
+    Stage("recall", "recall", steps=500, texts=16, share=5, kinds=MIX, decay=0.1, floor=0.4, curriculum=0.5),
+    Stage("joint", "joint", steps=1600, start=("recall", "read"), pictures=12, vision_rate=0.6, crops=8, texts=2,
+          auxiliary=0.3, kinds=MIX, decay=0.4),
+), save_every=20)
+
+# All stages in three minutes on a laptop, only to see that every part works.
+SMOKE = Plan("smoke", Shape(vision_hidden=64, vision_layers=4, vision_heads=1, vision_ffn=128, taps=(0, 1, 2), hidden=64,
+                            layers=3, heads=2, kv_heads=1, ffn=128), (
+    Stage("read", "read", steps=12, pictures=2, crops=4, kinds=MIX),
+    Stage("recall", "recall", steps=12, texts=4, share=3, kinds=MIX),
+    Stage("joint", "joint", steps=16, start=("recall", "read"), pictures=2, crops=2, texts=1, share=3, kinds=MIX),
+), save_every=5)
+
+PLANS = {p.name: p for p in (FIRST, SMOKE)}
+
+
+def with_steps(plan: Plan, changes: dict[str, int]) -> Plan:
+    """The plan with other stage lengths, by stage name."""
+    stages = tuple(dataclasses.replace(s, steps=changes.get(s.name, s.steps)) for s in plan.stages)
+    return dataclasses.replace(plan, stages=stages)

@@ -1,0 +1,187 @@
+"""Held-out examination of an exported folder through transformers' own processor and `generate`.
+
+    python -m lab.tiny.evaluate --model models/tiny/instruct --count 50
+
+Pictures come from the generator with fonts, seeds, sizes and (rows marked `new words`) words that training never saw.
+Prints one table by task; figures are shares of right answers unless the row says otherwise.
+"""
+
+import argparse
+import difflib
+import json
+import random
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
+
+from . import chat, fonts, questions, scenes
+
+SEED = 1_000_003            # training seeds are strings of the plan's seed; this one is used nowhere else
+BATCH = 16
+# Sizes a user may send; the processor brings them to the trained area. Text stays legible only near that area.
+SCREEN_SIZES = [(256, 256), (288, 224), (260, 240), (300, 216), (224, 288)]
+PICTURE_SIZES = SCREEN_SIZES + [(400, 300), (512, 512), (640, 480)]
+
+
+@dataclass
+class Item:
+    row: str
+    question: questions.Question
+    image: Image.Image | None = None
+
+
+def held_out(count: int, seed: int = SEED) -> list[Item]:
+    """`count` questions for each row of the table."""
+    rng, rows = random.Random(seed), {}
+    paths = fonts.paths(held_out=True)
+
+    def offer(row, item):
+        if len(rows.setdefault(row, [])) < count:
+            rows[row].append(item)
+
+    for kind in questions.MAKERS:
+        for i in range(count * 3):
+            width, height = rng.choice(PICTURE_SIZES if kind == "shapes" else SCREEN_SIZES)
+            scene = scenes.make(kind, rng, width, height, paths)
+            image = Image.fromarray(scene.image)
+            asked = set()
+            for q in questions.ask(scene, rng):
+                if q.kind not in asked:       # one question of a kind about a picture
+                    offer(f"{kind}: {q.kind}", Item(f"{kind}: {q.kind}", q, image))
+                    asked.add(q.kind)
+    for kind in ("settings", "sign"):
+        for i in range(count):
+            width, height = rng.choice(SCREEN_SIZES)
+            scene = scenes.make(kind, rng, width, height, paths, novel=True)
+            wanted = "list" if kind == "settings" else "read"
+            row = f"{kind}: {wanted} (new words)"
+            q = next(q for q in questions.ask(scene, rng) if q.kind == wanted)
+            offer(row, Item(row, q, Image.fromarray(scene.image)))
+    for q in chat.questions(rng, count * 8):
+        offer(f"text: {q.kind}", Item(f"text: {q.kind}", q))
+    return [item for row in rows.values() for item in row]
+
+
+class Answerer:
+    """Greedy answers of a checkpoint folder, in batches, through the published pipeline."""
+
+    def __init__(self, folder: Path):
+        self.processor = AutoProcessor.from_pretrained(folder)
+        self.processor.tokenizer.padding_side = "left"
+        self.model = Qwen3VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
+
+    @torch.no_grad()
+    def __call__(self, items: list[tuple[str, Image.Image | None]], limit: int = 220) -> list[str]:
+        messages = []
+        for text, image in items:
+            content = [{"type": "text", "text": text}]
+            if image is not None:
+                content.insert(0, {"type": "image", "image": image})
+            messages.append([{"role": "user", "content": content}])
+        prompts = [self.processor.apply_chat_template(m, add_generation_prompt=True, tokenize=False) for m in messages]
+        images = [image for _, image in items if image is not None]
+        inputs = self.processor(text=prompts, images=images or None, padding=True, return_tensors="pt")
+        self.model.model.rope_deltas = None
+        out = self.model.generate(**inputs, max_new_tokens=limit, do_sample=False)[:, inputs["input_ids"].shape[1]:]
+        return self.processor.batch_decode(out, skip_special_tokens=True)
+
+
+def overlap(a, b) -> float:
+    """Intersection over union of two boxes."""
+    w, h = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    both = max(0, w) * max(0, h)
+    return both / max(1e-9, (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
+
+
+def parsed_boxes(answer: str) -> list[tuple[list[int], str]]:
+    """[(box, label)] of an answer; [] when it is not valid JSON of boxes."""
+    try:
+        found = json.loads(answer)
+        return [(b["bbox_2d"], b["label"]) for b in found if len(b["bbox_2d"]) == 4]
+    except (ValueError, TypeError, KeyError):
+        return []
+
+
+def score(item: Item, answer: str) -> dict[str, float]:
+    """Named figures of one answer, each 0..1."""
+    q = item.question
+    if q.elements:
+        found = parsed_boxes(answer)
+        right = sum(any(label == name and overlap(box, true) > 0.5 for box, label in found) for true, name in q.elements)
+        return {"found (name and IoU > 0.5)": right / len(q.elements), "extra-free": float(len(found) <= len(q.elements))}
+    if q.kind == "locate":
+        found = parsed_boxes(answer)
+        box = found[0][0] if found else [0, 0, 0, 0]
+        cx, cy = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+        inside = bool(found) and q.box[0] <= cx <= q.box[2] and q.box[1] <= cy <= q.box[3]
+        return {"centre inside": float(inside), "IoU > 0.5": float(overlap(box, q.box) > 0.5)}
+    if q.kind == "point":
+        point = re.search(r'"point_2d":\s*\[(\d+),\s*(\d+)\]', answer)
+        inside = point and q.box[0] <= int(point[1]) <= q.box[2] and q.box[1] <= int(point[2]) <= q.box[3]
+        return {"inside": float(bool(inside))}
+    exact = float(answer.strip() == q.answer)
+    if q.kind == "describe" and item.row.startswith("shapes"):
+        names = lambda t: set(re.findall(r"(\w+ (?:circle|square|triangle|star|diamond|rectangle)) (?:at|in)", t))
+        true, said = names(q.answer), names(answer)
+        return {"exact": exact, "objects right": len(true & said) / max(1, len(true | said))}
+    if q.kind in ("describe", "read", "list", "title"):
+        return {"exact": exact, "characters alike": difflib.SequenceMatcher(None, q.answer, answer.strip(), autojunk=False).ratio()}
+    return {"exact": exact}
+
+
+def examine(folder: Path, count: int, seed: int = SEED, show: int = 0) -> dict:
+    """{row: {figure: mean, "n": questions}} of one checkpoint folder."""
+    answerer, items = Answerer(folder), held_out(count, seed)
+    items.sort(key=lambda i: (i.image is None, len(i.question.answer)))
+    figures, shown = {}, {}
+    for start in range(0, len(items), BATCH):
+        batch = items[start:start + BATCH]
+        if any(i.image is None for i in batch) and any(i.image is not None for i in batch):
+            groups = [[i for i in batch if i.image is not None], [i for i in batch if i.image is None]]
+        else:
+            groups = [batch]
+        for group in groups:
+            longest = max(len(i.question.answer) for i in group)
+            for item, answer in zip(group, answerer([(i.question.text, i.image) for i in group], limit=40 + longest)):
+                for name, value in score(item, answer).items():
+                    figures.setdefault(item.row, {}).setdefault(name, []).append(value)
+                shown.setdefault(item.row, []).append((item.question.text, item.question.answer, answer))
+    for row in sorted(shown) if show else ():
+        for text, wanted, got in shown[row][:show]:
+            print(f"{row} | {text} | wanted {wanted!r} | got {got!r}")
+    return {row: {**{k: round(float(np.mean(v)), 3) for k, v in f.items()}, "n": len(next(iter(f.values())))}
+            for row, f in sorted(figures.items())}
+
+
+def table(results: dict) -> str:
+    """The figures as a Markdown table."""
+    lines = ["| task | questions | figures |", "|---|---|---|"]
+    for row, f in results.items():
+        lines.append(f"| {row} | {f['n']} | " + ", ".join(f"{k} {100 * v:.0f} %" for k, v in f.items() if k != "n") + " |")
+    return "\n".join(lines)
+
+
+def main(arguments=None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--count", type=int, default=50, help="questions for each row")
+    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--show", type=int, default=0, help="answers to print for each row")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args(arguments)
+    began = time.time()
+    results = examine(args.model, args.count, args.seed, args.show)
+    print(table(results))
+    print(f"{sum(f['n'] for f in results.values())} questions, {time.time() - began:.0f} s, seed {args.seed}")
+    if args.json:
+        args.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

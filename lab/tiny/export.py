@@ -1,0 +1,141 @@
+"""Writes a trained stage as a published checkpoint: a Hugging Face folder and, on request, a GGUF pair.
+
+    python -m lab.tiny.export --stage joint --out models/tiny/instruct [--gguf .lab/gguf]
+
+Reads `<stage>.pt` and tokenizer.json of the work folder. Weights are stored as bfloat16; the tied lm_head is not stored.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import torch
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "lab"))  # the reference tools import each other by their plain names
+
+import gguf_pair  # noqa: E402
+import models as reference  # noqa: E402
+
+from lab.tokenizer import ADDED  # noqa: E402
+
+from . import config, text  # noqa: E402
+
+NAME = "weft-tiny-Instruct"
+
+
+def spec_of(shape: config.Shape) -> reference.Spec:
+    """The same sizes in the reference tools' terms."""
+    return reference.Spec(
+        hidden=shape.hidden, layers=shape.layers, heads=shape.heads, kv_heads=shape.kv_heads, head_dim=shape.head_dim,
+        ffn=shape.ffn, vocab=text.VOCABULARY, tied=True, max_position=shape.max_positions, theta=shape.rope_theta,
+        section=shape.mrope_section, v_hidden=shape.vision_hidden, v_layers=shape.vision_layers, v_heads=shape.vision_heads,
+        v_ffn=shape.vision_ffn, taps=shape.taps, table_side=shape.position_side, entries=text.VOCABULARY - len(ADDED),
+        min_pixels=config.PIXELS, max_pixels=config.PIXELS, video_min_pixels=4 * 128 * 128, video_max_pixels=64 * config.PIXELS)
+
+
+def weights_of(folder: Path, stage: str) -> dict[str, torch.Tensor]:
+    """bfloat16 weights by published names."""
+    state = torch.load(Path(folder) / f"{stage}.pt", weights_only=True)["model"]
+    return {k: v.to(torch.bfloat16).contiguous() for k, v in state.items() if k != "lm_head.weight"}
+
+
+def write_tokenizer(work: Path, out: Path) -> dict[str, int]:
+    """tokenizer.json, tokenizer_config.json, vocab.json and merges.txt; returns added token -> id."""
+    shutil.copyfile(Path(work) / "tokenizer.json", out / "tokenizer.json")
+    data = json.loads((out / "tokenizer.json").read_text(encoding="utf-8"))
+    reference.write_json(out / "tokenizer_config.json", {
+        "add_bos_token": False, "add_prefix_space": False,
+        "added_tokens_decoder": {str(t["id"]): {k: t[k] for k in ("content", "lstrip", "normalized", "rstrip", "single_word", "special")}
+                                 for t in data["added_tokens"]},
+        "additional_special_tokens": [t for t, special in ADDED[1:] if special],
+        "bos_token": None, "clean_up_tokenization_spaces": False, "eos_token": "<|im_end|>", "errors": "replace",
+        "model_max_length": 8192, "pad_token": "<|endoftext|>", "split_special_tokens": False,
+        "tokenizer_class": "Qwen2Tokenizer", "unk_token": None})
+    (out / "vocab.json").write_text(json.dumps(data["model"]["vocab"], ensure_ascii=False), encoding="utf-8")
+    merges = [m if isinstance(m, str) else " ".join(m) for m in data["model"]["merges"]]
+    (out / "merges.txt").write_text("\n".join(merges) + "\n", encoding="utf-8")
+    return {t["content"]: t["id"] for t in data["added_tokens"]}
+
+
+def folder(plan: config.Plan, work: Path, out: Path, stage: str | None = None) -> Path:
+    """The Hugging Face folder of the last stage (or `stage`). Every file a published checkpoint has."""
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    spec = spec_of(plan.shape)
+    ids = write_tokenizer(work, out)
+    template = text.TEMPLATE.read_text(encoding="utf-8")
+    (out / "chat_template.jinja").write_text(template, encoding="utf-8")
+    reference.write_json(out / "chat_template.json", {"chat_template": template})
+    reference.write_json(out / "config.json", reference.config_json(spec, ids))
+    image, video = reference.processor_json(spec)
+    reference.write_json(out / "preprocessor_config.json", image)
+    reference.write_json(out / "video_preprocessor_config.json", video)
+    # So small a model gains nothing from chance: the most likely token is the answer it knows.
+    reference.write_json(out / "generation_config.json", {
+        "bos_token_id": ids["<|endoftext|>"], "pad_token_id": ids["<|endoftext|>"], "do_sample": False,
+        "eos_token_id": [ids["<|im_end|>"], ids["<|endoftext|>"]], "transformers_version": "4.57.0"})
+    reference.write_tensors(out, weights_of(work, stage or plan.stages[-1].name), 1)
+    return out
+
+
+def gguf_files(plan: config.Plan, hf: Path, out: Path, kind: str) -> tuple[Path, Path]:
+    """The pair NAME-KIND.gguf and mmproj-NAME-KIND.gguf of an exported folder. kind: Q8_0 or F16."""
+    import gguf
+    import numpy as np
+    from safetensors.torch import load_file
+    hf, out = Path(hf), Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    spec = spec_of(plan.shape)
+    weights = {k: v.float().numpy() for k, v in load_file(hf / "model.safetensors").items()}
+    files = out / f"{NAME}-{kind}.gguf", out / f"mmproj-{NAME}-{kind}.gguf"
+
+    def add(writer, name, array):
+        if array.ndim < 2 or name.startswith("v.position_embd"):
+            writer.add_tensor(name, np.ascontiguousarray(array, np.float32))
+        elif kind == "F16" or name.startswith("v.patch_embd"):
+            writer.add_tensor(name, np.ascontiguousarray(array).astype(np.float16))
+        else:
+            stored = gguf.quants.quantize(np.ascontiguousarray(array), gguf.GGMLQuantizationType.Q8_0)
+            writer.add_tensor(name, stored, raw_dtype=gguf.GGMLQuantizationType.Q8_0)
+
+    def finish(writer):
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+
+    writer = gguf.GGUFWriter(files[0], "qwen3vl")
+    gguf_pair.text_keys(writer, spec, hf)
+    for name, _, array in gguf_pair.text_tensors(spec, weights):
+        add(writer, name, array)
+    finish(writer)
+    writer = gguf.GGUFWriter(files[1], "clip")
+    gguf_pair.vision_keys(writer, spec)
+    patch = weights["model.visual.patch_embed.proj.weight"]
+    for t, suffix in ((0, ""), (1, ".1")):
+        add(writer, "v.patch_embd.weight" + suffix, patch[:, :, t])
+    for name, _, array in gguf_pair.vision_tensors(spec, weights):
+        add(writer, name, array)
+    finish(writer)
+    return files
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--plan", default="first", choices=sorted(config.PLANS))
+    parser.add_argument("--work", type=Path)
+    parser.add_argument("--stage")
+    parser.add_argument("--out", type=Path, default=ROOT / "models" / "tiny" / "instruct")
+    parser.add_argument("--gguf", type=Path, help="also write the GGUF pairs (Q8_0 and F16) into this folder")
+    args = parser.parse_args()
+    plan = config.PLANS[args.plan]
+    print(folder(plan, args.work or ROOT / ".lab" / plan.name, args.out, args.stage))
+    for kind in ("Q8_0", "F16") if args.gguf else ():
+        print(*gguf_files(plan, args.out, args.gguf, kind))
+
+
+if __name__ == "__main__":
+    main()

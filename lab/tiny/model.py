@@ -1,0 +1,198 @@
+"""The model: transformers' Qwen3VLForConditionalGeneration, its start values, and a fast batched forward over its parameters.
+
+`Forward` computes what the transformers classes compute for batches of equal pictures and packed questions; a test holds
+the two together. `Heads` are auxiliary classifiers on the vision tower, used in training only and never shipped.
+"""
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
+from transformers.vision_utils import get_vision_interpolation_indices_and_weights, get_vision_position_ids
+
+from . import words
+from .config import Shape
+
+EPSILON = 1e-6
+
+
+def configuration(shape: Shape, ids: dict[str, int], vocabulary: int) -> Qwen3VLConfig:
+    """The published configuration form for our sizes. ids: added token -> id."""
+    return Qwen3VLConfig(
+        vision_config=dict(depth=shape.vision_layers, hidden_size=shape.vision_hidden, intermediate_size=shape.vision_ffn,
+                           num_heads=shape.vision_heads, out_hidden_size=shape.hidden, patch_size=16, spatial_merge_size=2,
+                           temporal_patch_size=2, num_position_embeddings=shape.position_side ** 2,
+                           deepstack_visual_indexes=list(shape.taps), hidden_act="gelu_pytorch_tanh", in_channels=3),
+        text_config=dict(vocab_size=vocabulary, hidden_size=shape.hidden, intermediate_size=shape.ffn,
+                         num_hidden_layers=shape.layers, num_attention_heads=shape.heads, num_key_value_heads=shape.kv_heads,
+                         head_dim=shape.head_dim, max_position_embeddings=shape.max_positions, rms_norm_eps=EPSILON,
+                         tie_word_embeddings=True, bos_token_id=ids["<|endoftext|>"], eos_token_id=ids["<|im_end|>"],
+                         pad_token_id=ids["<|endoftext|>"],
+                         rope_parameters=dict(rope_type="default", rope_theta=shape.rope_theta,
+                                              mrope_section=list(shape.mrope_section), mrope_interleaved=True)),
+        tie_word_embeddings=True, image_token_id=ids["<|image_pad|>"], video_token_id=ids["<|video_pad|>"],
+        vision_start_token_id=ids["<|vision_start|>"], vision_end_token_id=ids["<|vision_end|>"])
+
+
+def build(shape: Shape, ids: dict[str, int], vocabulary: int, seed: int) -> Qwen3VLForConditionalGeneration:
+    """A model with start values that learn fast at this size: fan-in scaled matrices, a smooth position table."""
+    torch.manual_seed(seed)
+    model = Qwen3VLForConditionalGeneration(configuration(shape, ids, vocabulary)).float()
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if p.dim() == 2 and "embed" not in name:
+                shrink = 0.5 if "o_proj" in name or "down_proj" in name or name.endswith(("attn.proj.weight", "fc2.weight")) else 1.0
+                p.normal_(0, 0.7 * shrink * p.shape[1] ** -0.5)
+        vision = model.model.visual
+        vision.patch_embed.proj.weight.normal_(0, 1536 ** -0.5)
+        model.model.language_model.embed_tokens.weight.normal_(0, 0.05)
+        vision.pos_embed.weight.copy_(_smooth_table(shape.position_side, shape.vision_hidden))
+    return model
+
+
+def _smooth_table(side: int, width: int) -> torch.Tensor:
+    """[side*side, width] sines and cosines of x and y: neighbours start alike."""
+    y, x = torch.meshgrid(torch.linspace(0, 1, side), torch.linspace(0, 1, side), indexing="ij")
+    rates = 1.5 * torch.exp(torch.linspace(0, torch.tensor(40.0).log(), width // 8))
+    waves = [f(axis.reshape(-1, 1) * rates) for axis in (x, y) for f in (torch.sin, torch.cos)]
+    table = torch.zeros(side * side, width)
+    joined = torch.cat(waves, 1) * 0.5
+    table[:, :joined.shape[1]] = joined
+    return table
+
+
+def _rotate_half(x):
+    a, b = x.chunk(2, -1)
+    return torch.cat((-b, a), -1)
+
+
+class Forward:
+    """Batched forward over the parameters of `model` (not a copy)."""
+
+    def __init__(self, model: Qwen3VLForConditionalGeneration):
+        self.model, self.vision, self.text = model, model.model.visual, model.model.language_model
+        self.grids = {}
+
+    def _grid(self, rows: int, columns: int):
+        """Position-table indices and weights, cos and sin of a picture of rows x columns patches; made once."""
+        if (rows, columns) not in self.grids:
+            grid = torch.tensor([[1, rows, columns]])
+            index, weight = get_vision_interpolation_indices_and_weights(
+                grid, num_grid_per_side=self.vision.num_grid_per_side, mode="bilinear", align_corners=True, spatial_merge_size=2)
+            with torch.no_grad():
+                cos, sin = self.vision.rotary_pos_emb(torch.zeros(1), get_vision_position_ids(grid, 2))
+            self.grids[rows, columns] = (index, weight[..., None].float(), cos.float(), sin.float())
+        return self.grids[rows, columns]
+
+    def see(self, patches: torch.Tensor, rows: int, columns: int):
+        """patches uint8 [batch, n, 768] of still pictures, rows x columns patches each.
+
+        Returns (last [batch, n, vision_hidden], merged [batch*n/4, hidden], DeepStack rows: one [batch*n/4, hidden] a tap).
+        """
+        index, weight, cos, sin = self._grid(rows, columns)
+        proj = self.vision.patch_embed.proj
+        hidden = proj.weight.shape[0]
+        # A still picture is its frame twice, so the two temporal slices of the kernel act as their sum.
+        x = patches.float().mul_(1 / 127.5).sub_(1)
+        x = F.linear(x, proj.weight.sum(2).reshape(hidden, -1), proj.bias)
+        x = x + (self.vision.pos_embed(index) * weight).sum(1)
+        batch, n, _ = x.shape
+        heads, taps, rows_out = self.vision.config.num_heads, self.vision.deepstack_visual_indexes, []
+        for i, block in enumerate(self.vision.blocks):
+            q, k, v = block.attn.qkv(block.norm1(x)).view(batch, n, 3, heads, -1).permute(2, 0, 3, 1, 4)
+            q = q * cos + _rotate_half(q) * sin
+            k = k * cos + _rotate_half(k) * sin
+            mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(batch, n, hidden)
+            x = x + block.attn.proj(mixed)
+            x = x + block.mlp.linear_fc2(F.gelu(block.mlp.linear_fc1(block.norm2(x)), approximate="tanh"))
+            if i in taps:
+                rows_out.append(self.vision.deepstack_merger_list[taps.index(i)](x.reshape(batch * n, hidden)))
+        return x, self.vision.merger(x.reshape(batch * n, hidden)), rows_out
+
+    def read(self, ids, positions, mask, visual=None, merged=None, deep=()):
+        """ids [batch, length], positions [3, batch, length], mask [batch, 1, length, length] added to the scores.
+
+        visual: flat indices of visual tokens; merged, deep: their rows. Returns hidden states [batch, length, hidden].
+        """
+        batch, length = ids.shape
+        h = self.text.embed_tokens(ids)
+        width = h.shape[-1]
+        if visual is not None:
+            h = h.reshape(-1, width).index_copy(0, visual, merged).view(batch, length, width)
+        cos, sin = self.text.rotary_emb(h, positions)
+        cos, sin = cos[:, None], sin[:, None]
+        for i, layer in enumerate(self.text.layers):
+            a = layer.self_attn
+            x = F.rms_norm(h, (width,), layer.input_layernorm.weight, EPSILON)
+            q = F.rms_norm(a.q_proj(x).view(batch, length, -1, a.head_dim), (a.head_dim,), a.q_norm.weight, EPSILON).transpose(1, 2)
+            k = F.rms_norm(a.k_proj(x).view(batch, length, -1, a.head_dim), (a.head_dim,), a.k_norm.weight, EPSILON).transpose(1, 2)
+            v = a.v_proj(x).view(batch, length, -1, a.head_dim).transpose(1, 2)
+            q = q * cos + _rotate_half(q) * sin
+            k = k * cos + _rotate_half(k) * sin
+            k, v = k.repeat_interleave(a.num_key_value_groups, 1), v.repeat_interleave(a.num_key_value_groups, 1)
+            mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+            h = h + a.o_proj(mixed.transpose(1, 2).reshape(batch, length, -1))
+            x = F.rms_norm(h, (width,), layer.post_attention_layernorm.weight, EPSILON)
+            h = h + layer.mlp.down_proj(F.silu(layer.mlp.gate_proj(x)) * layer.mlp.up_proj(x))
+            if i < len(deep):
+                h = h.reshape(-1, width).index_add(0, visual, deep[i]).view(batch, length, width)
+        return F.rms_norm(h, (width,), self.text.norm.weight, EPSILON)
+
+
+class Heads(nn.Module):
+    """Auxiliary classifiers: characters of each patch; kind, label, colour and box digits of each merged cell; and the
+    pieces of the element's name through the decoder's own embedding matrix, which brings both into one space."""
+
+    def __init__(self, shape: Shape):
+        super().__init__()
+        self.kind = nn.Linear(shape.hidden, len(words.KINDS))
+        self.label = nn.Linear(shape.hidden, len(words.LABELS))
+        self.colour = nn.Linear(shape.hidden, len(words.COLOUR_NAMES))
+        self.box = nn.Linear(shape.hidden, 4 * 31)    # per side: hundreds 0..10, tens, units
+        self.characters = nn.Linear(shape.vision_hidden, 4 * len(words.CHARACTERS))
+        self.name = nn.Parameter(torch.full((shape.hidden,), 3.0))
+
+    def losses(self, last, merged, target, embedding=None) -> tuple[dict, dict]:
+        """(losses, accuracies) by head for one batch of equal pictures."""
+        loss, right = {}, {}
+
+        def classify(name, logits, wanted):
+            loss[name] = F.cross_entropy(logits, wanted)
+            right[name] = (logits.argmax(-1) == wanted).float().mean().detach()
+
+        kind = target["kind"].flatten()
+        loss["kind"] = F.cross_entropy(self.kind(merged), kind)
+        for name, head in (("label", self.label), ("colour", self.colour)):
+            wanted = target[name].flatten()
+            known = wanted > 0
+            if known.any():
+                classify(name, head(merged[known]), wanted[known])
+        box = target["box"].flatten(0, 1)
+        known = box[:, 0] >= 0
+        if known.any():
+            wanted, logits = box[known], self.box(merged[known]).view(-1, 4, 31)
+            parts = ((logits[..., :11], wanted // 100, 1.0), (logits[..., 11:21], wanted // 10 % 10, 0.6), (logits[..., 21:], wanted % 10, 0.1))
+            loss["box"] = sum(w * F.cross_entropy(l.flatten(0, 1), t.flatten()) for l, t, w in parts)
+            guess = sum(l.argmax(-1) * m for (l, _, _), m in zip(parts, (100, 10, 1)))
+            right["box within 20"] = ((guess - wanted).abs() <= 20).float().mean().detach()
+        if embedding is not None and "pieces" in target:
+            pieces = target["pieces"].flatten(0, 1)
+            known = pieces[:, 0] >= 0
+            if known.any():
+                logits = F.linear(F.rms_norm(merged[known], merged.shape[-1:], self.name, EPSILON), embedding)
+                wanted = pieces[known]
+                chosen = logits.log_softmax(-1).gather(1, wanted.clamp(min=0))
+                loss["name"] = -(chosen * (wanted >= 0)).sum() / (wanted >= 0).sum()
+        wanted = target["characters"].flatten(0, 1)
+        written = (wanted > 0).any(1)
+        if written.any():
+            # Empty patches teach little: one in three as many as written ones is enough, taken evenly.
+            empty = (~written).nonzero()[:, 0]
+            keep = max(8, int(written.sum()) // 3)
+            empty = empty[::max(1, len(empty) // keep)]
+            rows = torch.cat((written.nonzero()[:, 0], empty))
+            logits = self.characters(last.flatten(0, 1)[rows]).view(-1, len(words.CHARACTERS))
+            wanted = wanted[rows].flatten()
+            loss["characters"] = F.cross_entropy(logits, wanted)
+            right["characters"] = (logits.argmax(-1) == wanted)[wanted > 0].float().mean().detach()
+        return loss, right

@@ -1,0 +1,243 @@
+"""Questions about a scene with their true answers.
+
+Every question is derived from the scene's elements alone, so the same code teaches on pictures, on scenes written as
+text, and examines on held-out pictures. Answers never guess: a question that the scene does not settle is not asked.
+"""
+
+import json
+from dataclasses import dataclass
+
+from . import words
+
+
+@dataclass
+class Question:
+    kind: str            # the row of the evaluation table
+    text: str
+    answer: str
+    box: list | None = None      # the true box 0..1000, for located elements
+    elements: list | None = None  # [(box, label)], for "all boxes"
+
+
+def boxes_json(items) -> str:
+    """[(box, label)] -> the published grounding form, compact."""
+    return json.dumps([{"bbox_2d": b, "label": n} for b, n in items], separators=(",", ":"))
+
+
+def point_json(box, label) -> str:
+    point = [round((box[0] + box[2]) / 2), round((box[1] + box[3]) / 2)]
+    return json.dumps([{"point_2d": point, "label": label}], separators=(",", ":"))
+
+
+def counted(n, noun) -> str:
+    if n == 0:
+        return f"There are no {words.plural(noun)}."
+    return f"There is 1 {noun}." if n == 1 else f"There are {n} {words.plural(noun)}."
+
+
+def _locate(rng, scene, e, name):
+    """A question for the box (or, less often, the point) of one element."""
+    box = scene.relative(e)
+    if rng.random() < 0.15:
+        return Question("point", rng.choice([f"Point to the {name}.", f"Point at the {name}."]),
+                        point_json(box, name), box)
+    return Question("locate", rng.choice([f"Where is the {name}?", f"Where is the {name}?", f"Locate the {name}.",
+                                          f"Find the {name}.", f"Show me the {name}.", f"Where's the {name}?"]),
+                    boxes_json([(box, name)]), box)
+
+
+ASK_DESCRIBE = ["What is in this picture?", "What is in this image?", "Describe the image.", "Describe this picture.",
+                "What do you see?", "What can you see in this picture?", "What is this?", "Describe what you see.",
+                "What's in this picture?", "What is shown here?", "Describe the picture."]
+ASK_READ = ["Read the text.", "What does it say?", "What text is in the picture?", "What is written here?",
+            "Read the text in the image.", "What does this say?"]
+
+
+def _shape_questions(rng, scene):
+    elements, q = scene.elements, []
+    names = [e.name for e in elements]
+    colour_word = rng.choice(["color", "colour"])
+    parts = [f"{words.with_article(e.name)} at the {scene.place(e.box)}".replace("at the center", "in the center")
+             for e in elements]
+    text = words.joined(parts) + "."
+    q.append(Question("describe", rng.choice(ASK_DESCRIBE), text[0].upper() + text[1:]))
+    q.append(Question("count", rng.choice(["How many shapes are there?", "How many shapes do you see?",
+                                           "Count the shapes.", "How many objects are there?"]), counted(len(elements), "shape")))
+    for shape in rng.sample(words.SHAPES, 2) + [rng.choice(elements).shape]:
+        q.append(Question("count", rng.choice([f"How many {shape}s are there?", f"How many {shape}s do you see?",
+                                               f"Count the {shape}s.", f"How many {shape}s?"]),
+                          counted(sum(e.shape == shape for e in elements), shape)))
+    colour = rng.choice(elements).colour
+    q.append(Question("count", f"How many {colour} shapes are there?",
+                      counted(sum(e.colour == colour for e in elements), f"{colour} shape")))
+    for e in elements:
+        if sum(o.shape == e.shape for o in elements) == 1:
+            q.append(Question("colour", rng.choice([f"What {colour_word} is the {e.shape}?", f"What is the {colour_word} of the {e.shape}?",
+                                                    f"Which {colour_word} is the {e.shape}?"]), f"The {e.shape} is {e.colour}."))
+            if rng.random() < 0.3:
+                q.append(_locate(rng, scene, e.box, e.shape))
+        if sum(o.colour == e.colour for o in elements) == 1:
+            q.append(Question("shape", rng.choice([f"What shape is {e.colour}?", f"Which shape is {e.colour}?",
+                                                   f"What is the {e.colour} shape?"]), f"The {e.colour} shape is {words.with_article(e.shape)}."))
+        if names.count(e.name) == 1:
+            q.append(_locate(rng, scene, e.box, e.name))
+        if rng.random() < 0.4:
+            q.append(Question("name at box", rng.choice(["What is at {}?", "What is in the box {}?"]).format(
+                json.dumps(scene.relative(e.box), separators=(",", ":"))), words.with_article(e.name).capitalize() + "."))
+    name = rng.choice(names) if rng.random() < 0.5 else f"{rng.choice(list(words.COLOURS))} {rng.choice(words.SHAPES)}"
+    q.append(Question("exists", rng.choice([f"Is there a {name}?", f"Can you see a {name}?", f"Do you see a {name}?"]),
+                      f"Yes, there is {words.with_article(name)}." if name in names else f"No, there is no {name}."))
+    missing = f"{rng.choice(list(words.COLOURS))} {rng.choice(words.SHAPES)}"
+    if missing not in names and rng.random() < 0.5:
+        q.append(Question("not there", rng.choice([f"Where is the {missing}?", f"Locate the {missing}.", f"Find the {missing}."]),
+                          f"There is no {missing}."))
+    q.append(_relation(rng, elements, names))
+    everything = [(scene.relative(e.box), e.name) for e in elements]
+    q.append(Question("all boxes", rng.choice(["Locate all shapes.", "Find all objects and give their boxes.",
+                                               "Locate every shape in the image, output in JSON.", "Detect all shapes.",
+                                               "Where are the shapes?"]), boxes_json(everything), elements=everything))
+    areas = sorted(((e.box[2] - e.box[0]) * (e.box[3] - e.box[1]), i) for i, e in enumerate(elements))
+    if len(elements) > 1 and areas[-1][0] > 1.6 * areas[-2][0]:
+        q.append(Question("largest", rng.choice(["Which shape is the largest?", "What is the biggest shape?"]),
+                          f"The {elements[areas[-1][1]].name} is the largest."))
+    if scene.facts["background"]:
+        q.append(Question("background", f"What {colour_word} is the background?", f"The background is {scene.facts['background']}."))
+    return [x for x in q if x]
+
+
+def _relation(rng, elements, names):
+    """Left/right or above/below of two unique shapes that are clearly apart on that axis."""
+    unique = [e for e in elements if names.count(e.name) == 1]
+    if len(unique) < 2:
+        return None
+    a, b = rng.sample(unique, 2)
+    horizontal = rng.random() < 0.5
+    i = 0 if horizontal else 1
+    ca, cb = (a.box[i] + a.box[i + 2]) / 2, (b.box[i] + b.box[i + 2]) / 2
+    if abs(ca - cb) < 28:
+        return None
+    sides = ("to the left of", "to the right of") if horizontal else ("above", "below")
+    true, false = sides if ca < cb else sides[::-1]
+    asked = rng.choice(sides)
+    question = rng.choice([f"Is the {a.name} {asked} the {b.name}?",
+                           f"Is the {a.name} {asked.replace('to the ', '')} the {b.name}?"])
+    if rng.random() < 0.3:
+        return Question("relation", f"Is the {a.name} {sides[0]} or {sides[1]} the {b.name}?",
+                        f"The {a.name} is {true} the {b.name}.")
+    return Question("relation", question, f"{'Yes' if asked == true else 'No'}, the {a.name} is {true} the {b.name}.")
+
+
+def _settings_questions(rng, scene):
+    elements, q = scene.elements, []
+    names = [e.name for e in elements]
+    with_state = [e.name + ("" if e.on is None else " (on)" if e.on else " (off)") for e in elements]
+    q.append(Question("list", rng.choice(["List the settings.", "List the settings on this screen.", "Which settings are there?",
+                                          "What settings are on this screen?", "List all items."]), ", ".join(names) + "."))
+    q.append(Question("describe", rng.choice(ASK_DESCRIBE), "A settings screen with " + words.joined(with_state) + "."))
+    switches = [e for e in elements if e.switch]
+    on = [e.name for e in switches if e.on]
+    if switches:
+        q.append(Question("which on", rng.choice(["Which switches are on?", "Which settings are on?", "What is turned on?"]),
+                          "None." if not on else words.joined(on) + "."))
+    for e in elements:
+        pick = rng.random()
+        if e.switch:
+            q.append(Question("switch state", rng.choice([f"Is {e.name} on?", f"Is {e.name} enabled?", f"Is {e.name} turned on?",
+                                                          f"Is {e.name} on or off?"]),
+                              f"{'Yes' if e.on else 'No'}, {e.name} is {'on' if e.on else 'off'}."))
+            if q[-1].text.endswith("off?"):
+                q[-1].answer = f"{e.name} is {'on' if e.on else 'off'}."
+            if pick < 0.6:
+                q.append(_locate(rng, scene, e.switch, f"{e.name} switch"))
+        if pick > 0.4:
+            q.append(_locate(rng, scene, e.box, rng.choice([f"{e.name} row", f"{e.name} setting"])))
+        if rng.random() < 0.3:
+            q.append(Question("name at box", f"What is at {json.dumps(scene.relative(e.box), separators=(',', ':'))}?", e.name + "."))
+    q.append(Question("count rows", rng.choice(["How many settings are there?", "How many rows are there?"]), counted(len(elements), "setting")))
+    missing = rng.choice(words.SETTINGS)
+    if missing not in names and rng.random() < 0.6:
+        q.append(Question("not there", rng.choice([f"Where is the {missing} switch?", f"Is {missing} on?", f"Locate the {missing} row."]),
+                          f"There is no {missing} on this screen."))
+    if "title" in scene.facts:
+        q.append(Question("title", "What is the title of this screen?", scene.facts["title"] + "."))
+    if rng.random() < 0.5 and len(elements) <= 4:
+        everything = [(scene.relative(e.box), e.name) for e in elements]
+        q.append(Question("all boxes", rng.choice(["Locate all settings.", "Locate every row."]), boxes_json(everything), elements=everything))
+    return q
+
+
+def _dialog_questions(rng, scene):
+    elements, facts, q = scene.elements, scene.facts, []
+    names = [e.name for e in elements]
+    buttons = "the button " + names[0] if len(names) == 1 else "the buttons " + words.joined(names)
+    q.append(Question("describe", rng.choice(ASK_DESCRIBE), f'A dialog titled "{facts["title"]}" with {buttons}.'))
+    q.append(Question("read", rng.choice(["What does the dialog say?", "What is the message?", "Read the message."]), facts["text"]))
+    q.append(Question("title", rng.choice(["What is the title of the dialog?", "What is the title?"]), facts["title"] + "."))
+    q.append(Question("list", rng.choice(["List the buttons.", "Which buttons are there?", "What buttons do you see?"]), ", ".join(names) + "."))
+    q.append(Question("count rows", "How many buttons are there?", counted(len(names), "button")))
+    for e in elements:
+        q.append(_locate(rng, scene, e.box, f"{e.name} button"))
+        if rng.random() < 0.3:
+            q.append(Question("name at box", f"What is at {json.dumps(scene.relative(e.box), separators=(',', ':'))}?", f"The {e.name} button."))
+    missing = rng.choice(words.BUTTONS)
+    if missing not in names:
+        q.append(Question("not there", f"Where is the {missing} button?", f"There is no {missing} button."))
+    return q
+
+
+def _sign_questions(rng, scene):
+    e, text = scene.elements[0], scene.facts["text"]
+    colour_word = rng.choice(["color", "colour"])
+    return [Question("read", rng.choice(["What does the sign say?"] * 3 + ["Read the sign.", "What is written on the sign?"]),
+                     f'The sign says "{text}".'),
+            Question("read", rng.choice(ASK_READ), text),
+            Question("describe", rng.choice(ASK_DESCRIBE), f'{words.with_article(e.colour).capitalize()} sign that says "{text}".'),
+            Question("colour", f"What {colour_word} is the sign?", f"The sign is {e.colour}."),
+            Question("locate", rng.choice(["Where is the sign?", "Locate the sign.", "Find the sign."]),
+                     boxes_json([(scene.relative(e.box), "sign")]), scene.relative(e.box))]
+
+
+def _note_questions(rng, scene):
+    text = scene.facts["text"]
+    lines = text.split("\n")
+    q = [Question("read", rng.choice(ASK_READ), text),
+         Question("describe", rng.choice(ASK_DESCRIBE), f'A note that says "{" ".join(lines)}".')]
+    if len(lines) > 1:
+        q.append(Question("read", "What is the first line?", lines[0]))
+        q.append(Question("read", "What is the last line?", lines[-1]))
+        e = rng.choice(scene.elements)
+        if lines.count(e.name) == 1:
+            q.append(Question("locate", f'Where is "{e.name}"?', boxes_json([(scene.relative(e.box), e.name)]), scene.relative(e.box)))
+    return q
+
+
+MAKERS = {"shapes": _shape_questions, "settings": _settings_questions, "dialog": _dialog_questions,
+          "sign": _sign_questions, "note": _note_questions}
+
+
+def ask(scene, rng) -> list[Question]:
+    """All questions about the scene, in random order and with the carelessness of typed questions."""
+    found = MAKERS[scene.kind](rng, scene)
+    rng.shuffle(found)
+    for q in found:
+        if q.kind not in ("locate", "point", "switch state", "not there") and rng.random() < 0.1:
+            q.text = q.text[0].lower() + q.text[1:]
+        if rng.random() < 0.08:
+            q.text = q.text.rstrip("?.")
+    return found
+
+
+def as_text(scene, rng) -> str:
+    """The scene written out: what a picture of it tells, for lessons that need no eyes."""
+    place = lambda box: json.dumps(scene.relative(box), separators=(",", ":"))
+    lines = []
+    for e in scene.elements:
+        line = f"{e.name} {place(e.box)}"
+        if e.switch:
+            line += f" {'on' if e.on else 'off'} {place(e.switch)}"
+        lines.append(line)
+    facts = scene.facts
+    head = {"shapes": facts.get("background") or "picture", "settings": "settings " + facts.get("title", ""),
+            "dialog": f"dialog {facts.get('title')}: {facts.get('text')}", "sign": f"{scene.elements[0].colour if scene.elements else ''} {facts.get('text')}",
+            "note": facts.get("text")}[scene.kind]
+    return head + rng.choice(["\n", "; "]) + rng.choice(["\n", "; "]).join(lines) + "\n"

@@ -1,0 +1,86 @@
+"""Tokenizer and chat form of the embedded model: byte-level BPE in the published Qwen form, trained on its own lessons.
+
+Owns the training text and the ids of the added tokens. Files: tokenizer.json in the work folder.
+"""
+
+import functools
+import random
+from pathlib import Path
+
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+from lab.tokenizer import ADDED, PATTERN
+
+from . import chat, fonts, questions, scenes, words
+
+VOCABULARY = 2048
+TEMPLATE = Path(__file__).resolve().parents[1] / "templates" / "instruct.jinja"
+
+
+def corpus(seed: int = 7, pictures: int = 1200):
+    """Questions and answers of many scenes, and every word in the places where it may stand."""
+    rng = random.Random(seed)
+    paths = fonts.paths()
+    for i in range(pictures):
+        kind = rng.choices(list(questions.MAKERS), [5, 5, 3, 2, 2])[0]
+        scene = scenes.make(kind, rng, 320, 256, paths, draw=False)
+        yield questions.as_text(scene, rng)
+        for q in questions.ask(scene, rng):
+            yield q.text
+            yield q.answer
+        for q in chat.questions(rng, 6):
+            yield q.text
+            yield q.answer
+    # Every known word in every spelling a picture may show, or a rare one would be many pieces.
+    plain = words.TRAIN_WORDS + " ".join(words.SIGNS).split() + list(words.COLOURS) + words.SHAPES
+    names = words.SETTINGS + words.BUTTONS + words.TITLES
+    for _ in range(12):
+        for word in plain:
+            yield f"{word} {word}\n{word.capitalize()} {word.capitalize()}\n{word.upper()} {word.upper()}"
+        for name in names:
+            yield f"{name} {name}\n\"{name}\": {name}"
+    for _ in range(40):
+        yield TEMPLATE.read_text(encoding="utf-8")
+        yield 'system\nuser\nassistant\n{"type": "function", "function": {"name": "computer_use", "parameters": {"type": "object", "properties": {"action": {"type": "string"}, "coordinate": {"type": "array"}}, "required": ["action"]}}}'
+
+
+def train() -> Tokenizer:
+    """A tokenizer whose added tokens close a vocabulary of exactly VOCABULARY entries."""
+    tokenizer = Tokenizer(models.BPE(continuing_subword_prefix="", end_of_word_suffix="", fuse_unk=False))
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
+        pre_tokenizers.Split(Regex(PATTERN), behavior="isolated", invert=False),
+        pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=False, use_regex=False)])
+    trainer = trainers.BpeTrainer(vocab_size=VOCABULARY - len(ADDED), show_progress=False, min_frequency=2,
+                                  initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()))
+    tokenizer.train_from_iterator(corpus(), trainer)
+    tokenizer.post_processor = processors.ByteLevel(add_prefix_space=False, trim_offsets=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_tokens([AddedToken(text, special=special, normalized=False) for text, special in ADDED])
+    if tokenizer.get_vocab_size() != VOCABULARY:
+        raise ValueError(f"the lessons give {tokenizer.get_vocab_size()} tokens, not {VOCABULARY}")
+    return tokenizer
+
+
+def load(folder: Path) -> Tokenizer:
+    """The tokenizer of a work folder, trained there the first time."""
+    file = Path(folder) / "tokenizer.json"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        train().save(str(file))
+    return Tokenizer.from_file(str(file))
+
+
+class Codec:
+    """Encodes strings, with a cache: lessons repeat themselves."""
+
+    def __init__(self, tokenizer: Tokenizer):
+        self.tokenizer = tokenizer
+        self.ids = {text: tokenizer.token_to_id(text) for text, _ in ADDED}
+        self.encode = functools.lru_cache(maxsize=65536)(self._encode)
+
+    def _encode(self, text: str) -> tuple[int, ...]:
+        return tuple(self.tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def decode(self, ids) -> str:
+        return self.tokenizer.decode(list(ids), skip_special_tokens=False)

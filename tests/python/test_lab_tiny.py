@@ -1,0 +1,175 @@
+"""The embedded model's lab at smoke size: training resumes exactly, the fast forward is transformers' own, questions are
+true, and the exported folder loads as a published checkpoint does. Skipped where torch is not installed."""
+
+import dataclasses
+import random
+import sys
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+pytest.importorskip("PIL")
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from lab.tiny import config, evaluate, export, fonts, lessons, model, questions, scenes, text, train  # noqa: E402
+
+try:
+    FONTS = fonts.paths()
+except RuntimeError:
+    pytest.skip("no known font installed", allow_module_level=True)
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """A work folder that holds the tokenizer, made once."""
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("lab")
+    text.load(folder)
+    return folder
+
+
+def in_new_folder(work, tmp_path):
+    (tmp_path / "tokenizer.json").write_bytes((work / "tokenizer.json").read_bytes())
+    return tmp_path
+
+
+@pytest.mark.parametrize("stage", ["read", "recall"])
+def test_resumed_training_equals_uninterrupted(work, tmp_path, stage):
+    plan = dataclasses.replace(config.with_steps(config.SMOKE, {stage: 5}), save_every=2)
+    folder = in_new_folder(work, tmp_path)
+    straight = train.Trainer(plan, plan.stage(stage), folder)
+    losses = [straight.take_step()["loss"] for _ in range(5)]
+    # A kill after step 3 loses what came after the checkpoint of step 2.
+    killed = train.Trainer(plan, plan.stage(stage), folder)
+    assert killed.step == 0
+    killed.run(until=2)
+    killed.take_step()
+    resumed = train.Trainer(plan, plan.stage(stage), folder)
+    assert resumed.step == 2
+    assert [resumed.take_step()["loss"] for _ in range(3)] == pytest.approx(losses[2:], rel=1e-6)
+    assert losses[-1] < losses[0]
+
+
+def test_joint_stage_starts_from_both(work, tmp_path):
+    plan = config.with_steps(config.SMOKE, {"read": 1, "recall": 1, "joint": 2})
+    folder = in_new_folder(work, tmp_path)
+    parts = {name: train.Trainer(plan, plan.stage(name), folder) for name in ("read", "recall")}
+    for trainer in parts.values():
+        trainer.run()
+    joint = train.Trainer(plan, plan.stage("joint"), folder)
+    seen = joint.model.model.visual.blocks[0].attn.qkv.weight
+    told = joint.model.model.language_model.layers[0].mlp.up_proj.weight
+    assert torch.equal(seen, parts["read"].model.model.visual.blocks[0].attn.qkv.weight)
+    assert torch.equal(told, parts["recall"].model.model.language_model.layers[0].mlp.up_proj.weight)
+
+
+def test_packed_forward_equals_transformers(work):
+    plan = config.SMOKE
+    codec = text.Codec(text.load(work))
+    net = model.build(plan.shape, codec.ids, text.VOCABULARY, seed=3).eval()
+    fast, rng = model.Forward(net), random.Random(5)
+    scene = scenes.make("shapes", rng, 288, 224, FONTS)
+    patches = torch.from_numpy(scenes.patches(scene.image))
+    grid = (scene.height // 16, scene.width // 16)
+    asked = questions.ask(scene, rng)[:3]
+
+    packed = lessons.Sequence(codec)
+    packed.text("<|im_start|>user\n")
+    packed.picture(grid[0] // 2, grid[1] // 2)
+    start, spans = packed.next, []
+    for i, q in enumerate(asked):
+        packed.next, packed.segment = start, i + 1
+        packed.question(q.text)
+        spans.append((len(packed.ids), q))
+        packed.answer(q.answer)
+    batch = lessons.collate([packed], codec.ids["<|endoftext|>"])
+    with torch.no_grad():
+        _, merged, deep = fast.see(patches[None], *grid)
+        hidden = fast.read(batch["ids"], batch["positions"], batch["mask"], batch["visual"], merged, deep)[0]
+        for at, q in spans:
+            single = lessons.Sequence(codec)
+            single.text("<|im_start|>user\n")
+            single.picture(grid[0] // 2, grid[1] // 2)
+            single.question(q.text)
+            single.answer(q.answer)
+            ids = torch.tensor([single.ids])
+            count = len(codec.encode(q.answer)) + 1
+            pixels = (patches.float() / 127.5 - 1).view(-1, 3, 1, 256).expand(-1, 3, 2, 256).reshape(-1, 1536)
+            net.model.rope_deltas = None
+            want = net(input_ids=ids, attention_mask=torch.ones_like(ids), pixel_values=pixels,
+                       image_grid_thw=torch.tensor([[1, *grid]]),
+                       mm_token_type_ids=(ids == codec.ids["<|image_pad|>"]).int()).logits[0, -count - 1:-1]
+            got = net.lm_head(hidden[at - 1:at - 1 + count])
+            assert (got - want).abs().max() < 1e-4 * want.abs().max()
+
+
+def test_prompt_is_the_template(work):
+    """A lesson's tokens are what the chat template and the processor would make of the same conversation."""
+    import jinja2
+    codec = text.Codec(text.load(work))
+    lesson = lessons.Sequence(codec)
+    lesson.text("<|im_start|>user\n")
+    lesson.picture(1, 1)
+    lesson.question("What is this?")
+    template = jinja2.Environment().from_string(text.TEMPLATE.read_text(encoding="utf-8"))
+    content = [{"type": "image"}, {"type": "text", "text": "What is this?"}]
+    wanted = template.render(messages=[{"role": "user", "content": content}], add_generation_prompt=True)
+    assert codec.decode(lesson.ids) == wanted
+    assert tuple(lesson.ids) == codec.encode(wanted)
+
+
+def test_questions_are_true():
+    rng, kinds = random.Random(11), set()
+    for _ in range(40):
+        scene = scenes.make("shapes", rng, 256, 256, FONTS, draw=False)
+        names = [e.name for e in scene.elements]
+        for q in questions.ask(scene, rng):
+            kinds.add(q.kind)
+            if q.kind == "count" and "shapes" in q.answer and q.answer.split()[2].isdigit() and q.text.lower().startswith("how many shapes"):
+                assert int(q.answer.split()[2]) == len(names)
+            if q.kind == "locate" and " " in q.answer:
+                (box, label), = evaluate.parsed_boxes(q.answer)
+                at = [scene.relative(e.box) for e in scene.elements if e.name.endswith(label)]
+                assert at == [box]
+            if q.kind == "not there":
+                assert q.answer.removeprefix("There is no ").rstrip(".") not in names
+    assert {"count", "locate", "describe", "relation", "all boxes"} <= kinds
+
+
+def test_targets_point_at_their_cells():
+    scene = scenes.make("settings", random.Random(2), 256, 256, FONTS)
+    target = scenes.targets(scene)
+    assert target["characters"].shape == (256, 4) and target["kind"].shape == (64,)
+    columns = 256 // 32
+    for e in scene.elements:
+        if e.switch:
+            x, y = (e.switch[0] + e.switch[2]) / 2, (e.switch[1] + e.switch[3]) / 2
+            assert list(target["box"][int(y / 32) * columns + int(x / 32)]) == scene.relative(e.switch)
+
+
+def test_exported_folder_answers(work, tmp_path):
+    """Untrained weights answer nonsense, but through the published classes and files."""
+    plan = config.with_steps(config.SMOKE, {"joint": 1, "read": 1, "recall": 1})
+    folder = in_new_folder(work, tmp_path)
+    for stage in plan.stages:
+        train.Trainer(plan, stage, folder).run()
+    out = export.folder(plan, folder, tmp_path / "instruct")
+    for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "preprocessor_config.json",
+                 "video_preprocessor_config.json", "generation_config.json", "chat_template.jinja"):
+        assert (out / name).stat().st_size > 0
+    items = evaluate.held_out(1)
+    answers = evaluate.Answerer(out)([(i.question.text, i.image) for i in items if i.image is not None][:2], limit=4)
+    assert len(answers) == 2
+    pair = export.gguf_files(plan, out, tmp_path / "gguf", "Q8_0")
+    assert all(f.stat().st_size > 1000 for f in pair)
+
+
+def test_scores_count_only_what_is_right():
+    item = evaluate.Item("shapes: locate", questions.Question("locate", "", "", box=[100, 100, 300, 300]))
+    assert evaluate.score(item, '[{"bbox_2d":[110,110,300,300],"label":"x"}]') == {"centre inside": 1.0, "IoU > 0.5": 1.0}
+    assert evaluate.score(item, '[{"bbox_2d":[500,500,900,900],"label":"x"}]') == {"centre inside": 0.0, "IoU > 0.5": 0.0}
+    assert evaluate.score(item, "There is no x.") == {"centre inside": 0.0, "IoU > 0.5": 0.0}
