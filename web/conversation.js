@@ -40,6 +40,7 @@ export function ConversationView({ conversation }) {
   }, []);
 
   return html`
+    <div class="talk-body">
     <div class="talk-scroll" ref=${scroller} onScroll=${onScroll}>
       <div class="turns" ref=${content}>
         ${turns.map((turn, i) => {
@@ -51,5 +52,6 @@ export function ConversationView({ conversation }) {
         })}
       </div>
     </div>
-    ${away && html`<${IconButton} icon="down" class="to-latest" label=${t().latest} onClick=${toEnd} />`}`;
+    ${away && html`<${IconButton} icon="down" class="to-latest" label=${t().latest} onClick=${toEnd} />`}
+    </div>`;
 }

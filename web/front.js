@@ -8,6 +8,7 @@ import { t } from "./i18n/index.js";
 import { draftPictures, draftText, model, models, modelsMissing } from "./store.js";
 
 const SAMPLES_MAX = 6;
+const touch = matchMedia("(hover: none)");
 const SERVE = "weft serve --model PATH";
 
 function tasks() {
@@ -57,20 +58,22 @@ export function Front() {
     <div class="talk-scroll front-scroll">
       <section class="front">
         <${Mark} size=${40} />
-        <h1>${words.frontTitle}</h1>
-        <p class="front-about">${about?.about || words.frontAbout}</p>
+        <h1>${own ? words.frontOwnTitle : words.frontTitle}</h1>
+        ${!own && html`<p class="front-about">${about?.about || words.frontAbout}</p>`}
         ${modelsMissing.value && models.value === null && html`
           <p class="front-wait" role="status"><i class="pulse"></i><span><${WithCode} text=${words.modelsWait} /></span></p>`}
-        ${!own && html`
+        ${!own && touch.matches && html`
+          <button type="button" class="button primary front-touch" onClick=${pickFiles}>${words.frontTouch}</button>`}
+        ${!own && !touch.matches && html`
           <p class="front-drop"><${Icon} name="picture" size=${18} />
             <span>${words.frontDrop} <button type="button" class="link" onClick=${pickFiles}>${words.frontPick}</button></span></p>`}
         ${samples.length > 0 && !own
           ? html`<h2>${words.frontTry}</h2><div class="samples">${samples.map((s) => html`<${SampleCard} key=${s.title} sample=${s} />`)}</div>`
           : html`<${Tasks} />`}
-        <footer class="front-real">
+        ${!own && html`<footer class="front-real">
           <span>${about?.embedded ? words.frontReal : words.frontOwn}</span>
           <${Command} text=${SERVE} />
-        </footer>
+        </footer>`}
       </section>
     </div>`;
 }

@@ -10,7 +10,8 @@ const DEPTH_MAX = 12;
  * @property {boolean} complete  false if the text ended inside the value
  */
 
-class Mismatch extends Error {}
+/** "This is no JSON." One object for all: a text of braces throws it at each, and building a stack trace is slow. */
+const MISMATCH = new Error("not JSON");
 
 class Reader {
   /** @param {string} text @param {number} at */
@@ -32,7 +33,7 @@ class Reader {
 
   /** @param {number} depth @returns {any} undefined if the text ended before a value */
   value(depth) {
-    if (depth > DEPTH_MAX) throw new Mismatch();
+    if (depth > DEPTH_MAX) throw MISMATCH;
     this.space();
     if (this.ended()) return undefined;
     const c = this.text[this.at];
@@ -56,12 +57,12 @@ class Reader {
         this.at++;
         continue;
       }
-      if (c !== '"' && c !== "'") throw new Mismatch();
+      if (c !== '"' && c !== "'") throw MISMATCH;
       const key = this.string(c);
       if (!this.complete) return object;
       this.space();
       if (this.ended()) return (object[key] = undefined), object;
-      if (this.text[this.at++] !== ":") throw new Mismatch();
+      if (this.text[this.at++] !== ":") throw MISMATCH;
       const value = this.value(depth + 1);
       object[key] = value;
       if (!this.complete) return object;
@@ -94,7 +95,7 @@ class Reader {
     for (this.at++; this.at < this.text.length; this.at++) {
       const c = this.text[this.at];
       if (c === quote) return this.at++, out;
-      if (c === "\n") throw new Mismatch();
+      if (c === "\n") throw MISMATCH;
       if (c === "\\") {
         const next = this.text[++this.at];
         if (next === "u") {
@@ -118,7 +119,7 @@ class Reader {
     if (!match) {
       // "tru" or "-" at the very end is a value still on its way.
       if (/^[-a-zA-Z]{1,4}$/.test(this.text.slice(this.at))) return (this.complete = false), undefined;
-      throw new Mismatch();
+      throw MISMATCH;
     }
     this.at += match[0].length;
     // A number at the very end may have more digits to come.
@@ -142,7 +143,7 @@ export function readJson(text, at) {
     const value = reader.value(0);
     return { value, end: reader.at, complete: reader.complete };
   } catch (error) {
-    if (error instanceof Mismatch) return null;
+    if (error === MISMATCH) return null;
     throw error;
   }
 }

@@ -33,6 +33,8 @@ const PURIFY = {
   ],
   ALLOWED_ATTR: ["href", "class", "align", "start", "type", "checked", "disabled", "colspan", "rowspan", "title"],
   ALLOWED_URI_REGEXP: /^(?:https?:|mailto:|#)/i,
+  // Otherwise the rule for addresses would apply to their values too.
+  ADD_URI_SAFE_ATTR: ["align", "start", "type", "colspan", "rowspan"],
   ALLOW_DATA_ATTR: false,
 };
 

@@ -33,7 +33,7 @@ function Row({ region, turn, pictures }) {
   return html`
     <li>
       <button type="button" ref=${ref} class=${cx("mark-row", lit && "lit")}
-        onPointerEnter=${(/** @type {PointerEvent} */ e) => e.pointerType === "mouse" && lookAt(turn.id, region)}
+        onPointerMove=${(/** @type {PointerEvent} */ e) => e.pointerType === "mouse" && !lit && lookAt(turn.id, region)}
         onPointerLeave=${() => (hot.value = null)}
         onFocus=${() => lookAt(turn.id, region)} onClick=${() => lookAt(turn.id, region, true)}>
         <span class="mark-number">${region.index + 1}</span>

@@ -12,7 +12,7 @@ import { MarkList } from "./marks.js";
 import { pictureOf } from "./pictures.js";
 import { ProgressLine } from "./progress.js";
 import { segmentsOf } from "./regions.js";
-import { currentRun, dialog, focus, runOf, sheetOpen, stage, withCalls } from "./store.js";
+import { currentRun, focus, runOf, sheetOpen, stage, withCalls } from "./store.js";
 
 /** @param {{ id: string, turn: string | null, size: "small" | "large" }} props */
 export function Thumb({ id, turn, size }) {
@@ -181,7 +181,7 @@ export function Answer({ turn, pictures, last }) {
     <article class=${cx("answer", last && "last")} aria-label=${t().answer} aria-busy=${live}>
       ${reasoning && html`<${Reasoning} text=${reasoning} ms=${ms} from=${run?.thinking.from ?? 0} live=${thinking} />`}
       <div class="prose"><${Body} turn=${turn} text=${text} calls=${calls} live=${live} pictures=${pictures} /></div>
-      ${run && html`<${ProgressLine} run=${run} />`}
+      ${run && html`<${ProgressLine} run=${run} thinking=${thinking} />`}
       ${turn.state === "failed" && turn.error && html`<${FailureNote} turn=${turn} error=${turn.error} />`}
       ${turn.state === "stopped" && !live && html`<p class="turn-note">${t().stopped}</p>`}
       ${turn.finish === "length" && !live && html`<p class="turn-note">${t().cutShort}</p>`}
@@ -194,6 +194,3 @@ export function Answer({ turn, pictures, last }) {
         </div>`}
     </article>`;
 }
-
-/** The line that tells how to use a real checkpoint opens from several places. */
-export const openReal = () => (dialog.value = "real");

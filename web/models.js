@@ -1,9 +1,9 @@
 // The choice of model: a button that names it and a list that says what each one can do.
 import { useEffect, useState } from "preact/hooks";
 import { useOutside } from "./controls.js";
-import { cx, html } from "./html.js";
+import { html } from "./html.js";
 import { Icon } from "./icons.js";
-import { fmtCompact, t } from "./i18n/index.js";
+import { fmtCompact, fmtContext, t } from "./i18n/index.js";
 import { chooseModel, dialog, model, models } from "./store.js";
 
 /** @param {Model} m */
@@ -13,7 +13,7 @@ function facts(m) {
   return [
     w.embedded && words.builtIn,
     w.parameters && words.parameters(fmtCompact(w.parameters)),
-    w.context_length && words.context(fmtCompact(w.context_length)),
+    w.context_length && words.context(fmtContext(w.context_length)),
     w.vision === false && words.textOnly,
     w.thinking && words.thinks,
   ].filter(Boolean).join(" · ");
@@ -66,7 +66,7 @@ export function ModelPicker() {
               ${m.weft?.about && html`<span class="menu-about">${m.weft.about}</span>`}
               ${m.id === chosen?.id && html`<${Icon} name="check" size=${16} />`}
             </button>`)}
-          <button type="button" role="menuitem" class=${cx("menu-other")} onClick=${choose(() => (dialog.value = "real"))}>
+          <button type="button" role="menuitem" class="menu-other" onClick=${choose(() => (dialog.value = "real"))}>
             <${Icon} name="plus" size=${16} /><span class="menu-name">${t().otherModel}</span>
           </button>
         </div>`}

@@ -6,8 +6,7 @@ import { t } from "./i18n/index.js";
 
 const LABEL_HEIGHT = 20;
 const LABEL_CHARS = 28;
-const LABEL_WIDTH_MIN = 26;
-/** With more regions than this, a label is no wider than its box. */
+/** With more regions than this, a label wider than its box gives way to the number it has in the list. */
 const ROOMY_MAX = 8;
 
 /** What a region is called where it has no label. @param {Region} region */
@@ -42,9 +41,9 @@ function placeLabels(regions, hot, camera, picture, room) {
     if (s.x > room.width || s.y > room.height || s.x + s.width < 0 || s.y + s.height < 0) continue;
     const name = nameOf(region);
     const short = name.length > LABEL_CHARS ? `${name.slice(0, LABEL_CHARS - 1)}…` : name;
-    const text = region.index === hot ? name.slice(0, 80) : short;
-    const most = region.index === hot || regions.length <= ROOMY_MAX || region.kind === "point" ? room.width - 8 : Math.max(LABEL_WIDTH_MIN, s.width);
-    const width = Math.min(textWidth(text), most);
+    const crowded = region.index !== hot && region.kind === "box" && regions.length > ROOMY_MAX && textWidth(short) > s.width;
+    const text = region.index === hot ? name.slice(0, 80) : crowded ? String(region.index + 1) : short;
+    const width = Math.min(textWidth(text), room.width - 8);
     let x = region.kind === "point" ? s.x + 10 : s.x;
     let y = region.kind === "point" ? s.y - LABEL_HEIGHT / 2 : s.y - LABEL_HEIGHT - 1;
     if (region.kind === "point" && x + width > room.width - 4) x = s.x - 10 - width;

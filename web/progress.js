@@ -4,8 +4,8 @@ import { html } from "./html.js";
 import { fmt, fmtBytes, fmtSeconds, t } from "./i18n/index.js";
 
 /** What the line says and how full it is; a share of null means unknown.
- * @param {Progress | null} p @param {number} pictures @returns {{ text: string, share: number | null }} */
-export function describe(p, pictures) {
+ * @param {Progress | null} p @param {number} pictures @param {boolean} [thinking] @returns {{ text: string, share: number | null }} */
+export function describe(p, pictures, thinking = false) {
   const words = t();
   if (!p) return { text: words.sending(""), share: null };
   const known = p.total > 0 ? Math.min(1, p.done / p.total) : null;
@@ -26,16 +26,16 @@ export function describe(p, pictures) {
       return { text: words.prefill(fmt(p.total)) + (detail ? ` (${detail})` : ""), share: known };
     }
     case "generate":
-      return { text: p.done > 0 ? `${words.generate} · ${words.tokens(fmt(p.done))}` : words.generate, share: null };
+      return { text: [thinking ? words.reasoning : words.generate, p.done > 0 ? `· ${words.tokens(fmt(p.done))}` : ""].filter(Boolean).join(" "), share: null };
     default:
-      return { text: words.generate, share: null };
+      return { text: thinking ? words.reasoning : words.generate, share: null };
   }
 }
 
-/** @param {{ run: import("./store.js").Run }} props */
-export function ProgressLine({ run }) {
+/** @param {{ run: import("./store.js").Run, thinking: boolean }} props */
+export function ProgressLine({ run, thinking }) {
   useTick(true, 1000);
-  const { text, share } = describe(run.progress.value, run.pictures);
+  const { text, share } = describe(run.progress.value, run.pictures, thinking);
   const elapsed = performance.now() - run.started;
   return html`
     <div class="progress">

@@ -121,6 +121,8 @@ function usePointers(view, picture, regions, onHover) {
         const x = Math.floor((at.x - camera.x) / camera.scale);
         const y = Math.floor((at.y - camera.y) / camera.scale);
         onHover(x >= 0 && y >= 0 && x < picture.width && y < picture.height ? { x, y } : null);
+        // The picture may move under a resting pointer; that lights nothing.
+        if (!e.movementX && !e.movementY) return;
         const found = regionAt(regions, at.x, at.y, camera, picture);
         if (hot.peek() !== (found?.index ?? null)) {
           hot.value = found?.index ?? null;

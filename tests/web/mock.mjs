@@ -106,7 +106,10 @@ export async function startMock({ pace = 1, port = 0 } = {}) {
         await sleep(24 * speed);
       }
     }
-    if (answer.fault === "drop") return response.destroy();
+    if (answer.fault === "drop") {
+      await sleep(50); // What was written has to leave before the connection does.
+      return response.destroy();
+    }
     if (answer.fault === "sse") {
       send(errorObject("The key-value cache is full: 8,192 of 8,192 positions are in use.", "cache_full", "server_error"));
       return response.end();

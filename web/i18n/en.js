@@ -53,8 +53,10 @@ export const en = {
 
   frontTitle: "Show it a picture. Ask.",
   frontAbout: "It reads pictures, documents and screens on this computer. Nothing leaves it.",
+  frontOwnTitle: "What do you want to know?",
   frontDrop: "Drop a picture anywhere, paste one, or",
   frontPick: "choose a file",
+  frontTouch: "Choose or take a picture",
   frontTry: "Try one",
   frontReal: "This is the small model that comes with weft. To use a real one, start weft with its folder or GGUF file:",
   frontOwn: "Another checkpoint:",
@@ -78,6 +80,7 @@ export const en = {
   percent: (/** @type {string} */ p) => `${p} %`,
   left: (/** @type {string} */ time) => `about ${time} left`,
   generate: "writing",
+  reasoning: "thinking",
   seconds: (/** @type {string} */ s) => `${s} s`,
   minutes: (/** @type {string} */ m, /** @type {string} */ s) => `${m} min ${s} s`,
   thinking: (/** @type {string} */ time) => `Thinking, ${time}`,

@@ -24,6 +24,9 @@ export const fmtRate = (n) => (n < 100 ? tenth : whole).value.format(n);
 /** 4440000000 -> "4.44B". @param {number} n */
 export const fmtCompact = (n) => compact.value.format(n);
 
+/** Positions as they are usually named: 262144 -> "256K". @param {number} n */
+export const fmtContext = (n) => (n >= 1024 ? `${Math.round(n / 1024)}K` : String(n));
+
 /** Milliseconds for reading: "0.8 s", "12 s", "2 min 5 s". @param {number} ms */
 export function fmtTime(ms) {
   const s = ms / 1000;

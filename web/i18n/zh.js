@@ -51,8 +51,10 @@ export const zh = {
 
   frontTitle: "给它一张图，然后提问。",
   frontAbout: "在这台电脑上读图片、文档和屏幕，数据不会离开本机。",
+  frontOwnTitle: "想知道什么？",
   frontDrop: "将图片拖到任意位置、直接粘贴，或",
   frontPick: "选择文件",
+  frontTouch: "选择或拍摄图片",
   frontTry: "试一试",
   frontReal: "这是 weft 自带的小模型。要使用完整模型，请用其文件夹或 GGUF 文件启动 weft：",
   frontOwn: "使用其他模型：",
@@ -76,6 +78,7 @@ export const zh = {
   percent: (p) => `${p}%`,
   left: (time) => `约剩 ${time}`,
   generate: "正在书写",
+  reasoning: "正在思考",
   seconds: (s) => `${s} 秒`,
   minutes: (m, s) => `${m} 分 ${s} 秒`,
   thinking: (time) => `思考中，${time}`,
