@@ -317,11 +317,13 @@ static const char *find_unsafe(const char *p, const char *end, const char **befo
 }
 
 bool weft_nfc_is_sure(const char *text, size_t size) {
+    if (size == 0) return true;
     const char *before = text;
     return find_unsafe(text, text + size, &before) == text + size;
 }
 
 weft_status weft_nfc(const char *text, size_t size, weft_buffer *out, weft_error *err) {
+    if (size == 0) return WEFT_OK;
     segment s = {0};
     weft_status status = WEFT_OK;
     const char *p = text, *end = text + size;
