@@ -120,8 +120,17 @@ def st_offsets_strings(folder):
     edit_header(folder, lambda h: a_tensor(h).update(data_offsets=["0", "100"]))
 
 
-@case(FOLDER, "overlap", "proj")
+@case(FOLDER, "overlap", "share", "q_proj", "v_proj")
 def st_overlap(folder):
+    """Twice as long as it was, over the next tensor: no byte is left out, some belong to two."""
+    def change(header):
+        start, end = a_tensor(header)["data_offsets"]
+        a_tensor(header).update(dtype="F32", data_offsets=[start, end + end - start])
+    edit_header(folder, change)
+
+
+@case(FOLDER, "q_proj", "v_proj", "belong", "gap", "hole")
+def st_bytes_of_no_tensor(folder):
     def change(header):
         same = header["model.language_model.layers.1.self_attn.q_proj.weight"]
         a_tensor(header).update(data_offsets=same["data_offsets"])
@@ -148,12 +157,9 @@ def st_shape_not_of_config(folder):
     edit_header(folder, lambda h: a_tensor(h).update(shape=a_tensor(h)["shape"][::-1]))
 
 
-@case(FOLDER, "q_proj", "type", "I64")
+@case(FOLDER, "I16")
 def st_type_wrong(folder):
-    def change(header):
-        rows, columns = a_tensor(header)["shape"]
-        a_tensor(header).update(dtype="I64", shape=[rows // 4, columns])
-    edit_header(folder, change)
+    edit_header(folder, lambda h: a_tensor(h).update(dtype="I16"))
 
 
 @case(FOLDER, "q_proj", "type", "dtype")
@@ -168,9 +174,8 @@ def st_type_number(folder):
 
 @case(FOLDER, "q_proj", "belong to no tensor")  # its bytes are noticed first
 def st_tensor_missing(folder):
-    def change(header):
-        del header["model.language_model.layers.0.self_attn.q_proj.weight"]
-    edit_header(folder, change)
+    name = "model.language_model.layers.0.self_attn.q_proj.weight"
+    edit_header(folder, lambda h: {name + "x" if key == name else key: value for key, value in h.items()})
 
 
 @case(FOLDER, "model.safetensors", "weights")
@@ -268,12 +273,30 @@ def broken_json(name: str, file: str, text: bytes, source: str = FOLDER) -> None
 for label, text in (("empty", b""), ("cut", b'{"architectures": ["Qwen3VL'), ("deep", b"[" * 500_000), ("array", b"[]"), ("nul", b"{\0}"),
                     ("not_utf8", b'{"model_type": "\xff\xfe"}')):
     broken_json(f"json_config_{label}", "config.json", text)
-for label, text in (("cut", b'{"model": {"type": "BPE", "vocab": {"a": '), ("array", b"[]"), ("no_model", b"{}"), ("deep", b'{"model":' + b"[" * 300_000),
-                    ("ids_wrong", b'{"model":{"type":"BPE","vocab":{"a":-1,"b":99999999999},"merges":[]},"added_tokens":[]}'),
-                    ("ids_twice", b'{"model":{"type":"BPE","vocab":{"a":0,"b":0},"merges":[]},"added_tokens":[]}'),
-                    ("merge_unknown", b'{"model":{"type":"BPE","vocab":{"a":0,"b":1},"merges":[["x","y"]]},"added_tokens":[]}'),
-                    ("merges_wrong", b'{"model":{"type":"BPE","vocab":{"a":0,"b":1},"merges":[5]},"added_tokens":[]}')):
+for label, text in (("cut", b'{"model": {"type": "BPE", "vocab": {"a": '), ("array", b"[]"), ("no_model", b"{}"), ("deep", b'{"model":' + b"[" * 300_000)):
     broken_json(f"json_tokenizer_{label}", "tokenizer.json", text)
+
+
+def tokenizer_case(name: str, change) -> None:
+    """`change(tokenizer)` breaks the parsed tokenizer.json."""
+    def recipe(folder):
+        path = folder / "tokenizer.json"
+        tokenizer = json.loads(path.read_text(encoding="utf-8"))
+        change(tokenizer)
+        path.write_text(json.dumps(tokenizer), encoding="utf-8")
+    recipe.__name__ = name
+    case(FOLDER, "tokenizer.json")(recipe)
+
+
+tokenizer_case("tokenizer_id_negative", lambda t: t["model"]["vocab"].update(a=-1))
+tokenizer_case("tokenizer_id_huge", lambda t: t["model"]["vocab"].update(a=1 << 40))
+tokenizer_case("tokenizer_id_string", lambda t: t["model"]["vocab"].update(a="7"))
+tokenizer_case("tokenizer_vocab_list", lambda t: t["model"].update(vocab=["a", "b"]))
+tokenizer_case("tokenizer_merge_unknown", lambda t: t["model"]["merges"].append(["x\u0001", "y\u0001"]))
+tokenizer_case("tokenizer_merge_number", lambda t: t["model"]["merges"].append(5))
+tokenizer_case("tokenizer_merge_triple", lambda t: t["model"]["merges"].append(["a", "b", "c"]))
+tokenizer_case("tokenizer_model_other", lambda t: t["model"].update(type="Unigram"))
+tokenizer_case("tokenizer_pattern_broken", lambda t: t["pre_tokenizer"]["pretokenizers"][0].update(pattern={"Regex": "(((("}))
 for label, text in (("cut", b'{"size": {'), ("array", b"[1]"), ("size_string", b'{"size": "big"}'), ("mean_short", b'{"image_mean": [0.5]}'),
                     ("std_zero", b'{"image_std": [0, 0, 0]}'), ("pixels_negative", b'{"size": {"shortest_edge": -5, "longest_edge": -1}}')):
     broken_json(f"json_processor_{label}", "preprocessor_config.json", text)
@@ -392,8 +415,9 @@ gguf_case("gguf_shape_negative", (Q0, "shape"), put(lambda g: g.tensors[Q0]["sha
 gguf_case("gguf_shape_not_of_config", (Q0, "shape", "past", "end"), put(lambda g: g.tensors[Q0]["shape"], "<QQ", 128, 64))
 gguf_case("gguf_row_not_of_blocks", (Q0, "block", "row", "shape"), put(lambda g: g.tensors[Q0]["shape"], "<QQ", 17, 8))
 gguf_case("gguf_type_unknown", (Q0, "type"), put(lambda g: g.tensors[Q0]["type"], "<I", 4242))
-gguf_case("gguf_type_unsupported", (Q0, "type"), put(lambda g: g.tensors[Q0]["type"], "<I", 16))
-gguf_case("gguf_type_integer", (Q0, "type"), put(lambda g: g.tensors[Q0]["type"], "<I", 24))
+gguf_case("gguf_type_rows", (Q0, "rows", "type"), put(lambda g: g.tensors[Q0]["type"], "<I", 16))
+gguf_case("gguf_type_unsupported", ("IQ4_NL",), put(lambda g: g.tensors[Q0]["type"], "<I", 20))  # as long as Q4_0
+gguf_case("gguf_type_integer", ("I16",), put(lambda g: g.tensors["blk.0.ffn_down.weight"]["type"], "<I", 25))  # as long as F16
 gguf_case("gguf_offset_past_end", (Q0, "end", "past"), put(lambda g: g.tensors[Q0]["offset"], "<Q", 1 << 50))
 gguf_case("gguf_offset_wraps", (Q0, "end", "past"), put(lambda g: g.tensors[Q0]["offset"], "<Q", U64_MAX - 31))
 gguf_case("gguf_offset_unaligned", (Q0, "align"), put(lambda g: g.tensors[Q0]["offset"], "<Q", 33))
