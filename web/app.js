@@ -47,7 +47,7 @@ function Bar() {
       ${phone.value && html`<${IconButton} icon="panel" label=${words.showList} onClick=${() => foldList(false)} />`}
       <${ModelPicker} />
       <span class="spacer"></span>
-      ${(phone.value || !listOpen.value) && current.value && html`<${IconButton} icon="plus" label=${words.newChat} onClick=${newConversation} />`}
+      ${phone.value && current.value && html`<${IconButton} icon="plus" label=${words.newChat} onClick=${newConversation} />`}
     </header>`;
 }
 
