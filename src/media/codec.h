@@ -18,6 +18,9 @@ weft_status weft_media_check_size(const char *format, int64_t width, int64_t hei
 /* Allocates image->rgb for a size that was checked; `channels` 3, or 4 for a decoder that composes in place. */
 weft_status weft_image_allocate(weft_image *image, int64_t width, int64_t height, int channels, weft_error *err);
 
+/* Makes a picture upright that was stored with EXIF orientation 2–8; 0 and 1 leave it alone. */
+weft_status weft_image_turn(weft_image *image, int orientation, weft_error *err);
+
 /* Composes `pixels` RGBA values onto white, to RGB. rgb == rgba is allowed: it then shrinks in place.
  * Bit for bit Pillow's alpha_composite over opaque white, which the published processor calls for RGBA. */
 void weft_compose_on_white(uint8_t *rgb, const uint8_t *rgba, int64_t pixels);

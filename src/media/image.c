@@ -70,7 +70,7 @@ static void copy_turned(uint8_t *target, int64_t columns, int64_t rows, const ui
 }
 
 /* EXIF 2.3 table of orientations, in the direction that makes the picture upright (as Pillow's exif_transpose). */
-static weft_status apply_orientation(weft_image *image, int orientation, weft_error *err) {
+weft_status weft_image_turn(weft_image *image, int orientation, weft_error *err) {
     if (orientation < 2) return WEFT_OK;
     int64_t w = image->width, h = image->height, pixel = 3, line = w * 3;
     int64_t last_x = (w - 1) * pixel, last_y = (h - 1) * line;
@@ -139,7 +139,7 @@ weft_status weft_image_decode(const void *data, size_t size, const weft_media_li
     }
     int orientation = 0;
     WEFT_TRY(decode(bytes, size, limits, image, &orientation, err));
-    weft_status status = apply_orientation(image, orientation, err);
+    weft_status status = weft_image_turn(image, orientation, err);
     if (status != WEFT_OK) weft_image_free(image);
     return status;
 }

@@ -34,7 +34,8 @@ static void on_error(j_common_ptr common) {
     jpeg_job *job = common->client_data;
     char text[JMSG_LENGTH_MAX];
     common->err->format_message(common, text);
-    if (job->status == WEFT_OK) job->status = weft_fail(job->err, WEFT_ERR_FORMAT, "JPEG: %s", text);
+    const char *cause = job->reached_end ? "truncated: the file ends before the picture does: " : "";
+    if (job->status == WEFT_OK) job->status = weft_fail(job->err, WEFT_ERR_FORMAT, "JPEG: %s%s", cause, text);
     longjmp(job->jump, 1);
 }
 

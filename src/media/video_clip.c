@@ -1,0 +1,232 @@
+/* The container of a clip, read through libavformat from memory.
+ *
+ * Owns the format context and the packet list (40 bytes a packet, at most PACKETS_MAX). Hostile files: only the containers
+ * and codecs named below are tried, nothing outside the given bytes can be opened (playlists and external references are
+ * refused), the size is checked against the limits before a decoder exists. */
+#include "media/video_clip.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libavutil/display.h>
+
+enum { IO_BUFFER_BYTES = 64 << 10, PACKETS_MAX = 8 << 20 };
+
+/* Containers as libavformat calls them; what a phone, a camera, a screen recorder or a web site writes. */
+static const char CONTAINERS[] = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,gif,ivf,h264,hevc,"
+                                 "mpegvideo,m4v,yuv4mpegpipe,mjpeg,apng";
+
+static bool known_codec(enum AVCodecID id) {
+    switch (id) {
+    case AV_CODEC_ID_H264: case AV_CODEC_ID_HEVC: case AV_CODEC_ID_AV1: case AV_CODEC_ID_VP8: case AV_CODEC_ID_VP9:
+    case AV_CODEC_ID_MPEG4: case AV_CODEC_ID_MPEG2VIDEO: case AV_CODEC_ID_MPEG1VIDEO: case AV_CODEC_ID_MJPEG:
+    case AV_CODEC_ID_PNG: case AV_CODEC_ID_APNG: case AV_CODEC_ID_GIF: case AV_CODEC_ID_THEORA: case AV_CODEC_ID_H263:
+    case AV_CODEC_ID_MSMPEG4V3: case AV_CODEC_ID_WMV1: case AV_CODEC_ID_WMV2: case AV_CODEC_ID_WMV3:
+    case AV_CODEC_ID_VC1: case AV_CODEC_ID_FLV1: case AV_CODEC_ID_PRORES: case AV_CODEC_ID_DNXHD:
+    case AV_CODEC_ID_RAWVIDEO: case AV_CODEC_ID_FFV1: return true;
+    default: return false;
+    }
+}
+
+static void silence(void) { av_log_set_level(AV_LOG_QUIET); }
+
+static weft_status libav_fail(weft_error *err, const char *what, int code) {
+    char text[AV_ERROR_MAX_STRING_SIZE] = "";
+    av_strerror(code, text, sizeof text);
+    return weft_fail(err, code == AVERROR(ENOMEM) ? WEFT_ERR_MEMORY : WEFT_ERR_FORMAT, "video: %s: %s", what, text);
+}
+
+/* ---- bytes in memory -------------------------------------------------------------------------------------------- */
+
+static int on_read(void *opaque, uint8_t *buffer, int wanted) {
+    weft_clip *clip = opaque;
+    int64_t left = clip->size - clip->at, count = wanted < left ? wanted : left;
+    if (count <= 0) return AVERROR_EOF;
+    memcpy(buffer, clip->bytes + clip->at, (size_t)count);
+    clip->at += count;
+    return (int)count;
+}
+
+static int64_t on_seek(void *opaque, int64_t offset, int whence) {
+    weft_clip *clip = opaque;
+    whence &= ~AVSEEK_FORCE;
+    if (whence == AVSEEK_SIZE) return clip->size;
+    int64_t base = whence == SEEK_CUR ? clip->at : whence == SEEK_END ? clip->size : 0;
+    if (offset < -base || offset > clip->size - base) return AVERROR(EINVAL);
+    return clip->at = base + offset;
+}
+
+/* A container that wants a second file does not get one. */
+static int refuse_open(AVFormatContext *format, AVIOContext **io, const char *url, int flags, AVDictionary **options) {
+    (void)format, (void)io, (void)url, (void)flags, (void)options;
+    return AVERROR(EPERM);
+}
+
+/* ---- opening ---------------------------------------------------------------------------------------------------- */
+
+static weft_status open_container(weft_clip *clip, weft_error *err) {
+    unsigned char *buffer = av_malloc(IO_BUFFER_BYTES);
+    clip->io = buffer ? avio_alloc_context(buffer, IO_BUFFER_BYTES, 0, clip, on_read, NULL, on_seek) : NULL;
+    if (!clip->io) av_free(buffer);
+    clip->format = clip->io ? avformat_alloc_context() : NULL;
+    if (!clip->format) return weft_fail(err, WEFT_ERR_MEMORY, "video: no memory for its reader");
+    clip->format->pb = clip->io;
+    clip->format->io_open = refuse_open;
+    clip->format->flags |= AVFMT_FLAG_CUSTOM_IO;
+    clip->format->max_streams = 64;
+    clip->format->format_whitelist = av_strdup(CONTAINERS);
+    clip->format->protocol_whitelist = av_strdup("none");
+    int code = avformat_open_input(&clip->format, NULL, NULL, NULL); /* frees and clears the context on failure */
+    if (code == AVERROR_INVALIDDATA)
+        return weft_fail(err, WEFT_ERR_UNSUPPORTED, "video: not a container that can be read, or damaged: send MP4, WebM, "
+                         "Matroska, AVI, MPEG or GIF");
+    if (code < 0) return libav_fail(err, "cannot open", code);
+    code = avformat_find_stream_info(clip->format, NULL);
+    return code < 0 ? libav_fail(err, "cannot read its streams", code) : WEFT_OK;
+}
+
+static weft_status find_stream(weft_clip *clip, const weft_media_limits *limits, weft_error *err) {
+    int index = av_find_best_stream(clip->format, AVMEDIA_TYPE_VIDEO, -1, -1, NULL, 0);
+    if (index < 0) return weft_fail(err, WEFT_ERR_FORMAT, "video: the file holds no video stream");
+    clip->stream = clip->format->streams[index];
+    const AVCodecParameters *codec = clip->stream->codecpar;
+    clip->codec = known_codec(codec->codec_id) ? avcodec_find_decoder(codec->codec_id) : NULL;
+    if (!clip->codec)
+        return weft_fail(err, WEFT_ERR_UNSUPPORTED, "video: no decoder for %s: send H.264, H.265, VP9 or AV1",
+                         avcodec_get_name(codec->codec_id));
+    WEFT_TRY(weft_media_check_size("video", codec->width, codec->height, limits, err));
+    double seconds = clip->format->duration > 0 ? (double)clip->format->duration / AV_TIME_BASE : 0;
+    if (seconds > limits->video_seconds_max)
+        return weft_fail(err, WEFT_ERR_LIMIT, "video: %.0f seconds long, the limit is %.0f", seconds,
+                         limits->video_seconds_max);
+    for (unsigned i = 0; i < clip->format->nb_streams; i++)
+        if ((int)i != index) clip->format->streams[i]->discard = AVDISCARD_ALL;
+    clip->unit = av_q2d(clip->stream->time_base);
+    return clip->unit > 0 ? WEFT_OK : weft_fail(err, WEFT_ERR_FORMAT, "video: its clock has no unit");
+}
+
+/* Quarter turns only: what phones store. The matrix turns counter-clockwise. */
+static int find_turns(const AVStream *stream) {
+    const uint8_t *matrix = av_stream_get_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, NULL);
+    double angle = matrix ? av_display_rotation_get((const int32_t *)matrix) : 0;
+    if (!(angle >= -360 && angle <= 360)) return 1;
+    int quarter = (int)((angle + 360 + 45) / 90) % 4;
+    return (const int[]){1, 8, 3, 6}[quarter];
+}
+
+/* ---- packets ---------------------------------------------------------------------------------------------------- */
+
+static weft_status add_packet(weft_clip *clip, const AVPacket *packet, int64_t *capacity, weft_error *err) {
+    if (clip->packet_count >= PACKETS_MAX)
+        return weft_fail(err, WEFT_ERR_LIMIT, "video: over %d packets", PACKETS_MAX);
+    if (clip->packet_count == *capacity) {
+        *capacity = *capacity ? *capacity * 2 : 1024;
+        weft_clip_packet *more = realloc(clip->packets, (size_t)*capacity * sizeof *more);
+        if (!more) return weft_fail(err, WEFT_ERR_MEMORY, "video: no memory for its packet list");
+        clip->packets = more;
+    }
+    bool shown = !(packet->flags & AV_PKT_FLAG_DISCARD);
+    clip->packets[clip->packet_count++] = (weft_clip_packet){
+        .pts = packet->pts, .rank = -1, .key = packet->flags & AV_PKT_FLAG_KEY, .shown = shown};
+    clip->frame_count += shown;
+    return WEFT_OK;
+}
+
+static weft_status list_packets(weft_clip *clip, weft_error *err) {
+    AVPacket *packet = av_packet_alloc();
+    if (!packet) return weft_fail(err, WEFT_ERR_MEMORY, "video: no memory for a packet");
+    int64_t capacity = 0;
+    weft_status status = WEFT_OK;
+    while (status == WEFT_OK && av_read_frame(clip->format, packet) >= 0) {
+        if (packet->stream_index == clip->stream->index) status = add_packet(clip, packet, &capacity, err);
+        av_packet_unref(packet);
+    }
+    av_packet_free(&packet);
+    if (status == WEFT_OK && clip->frame_count < 1) return weft_fail(err, WEFT_ERR_FORMAT, "video: it holds no frames");
+    return status;
+}
+
+/* An MP4 names every frame in its index, so one that was cut off can be told from a short one. */
+static weft_status check_whole(const weft_clip *clip, weft_error *err) {
+    int64_t listed = clip->stream->nb_frames;
+    if (strncmp(clip->format->iformat->name, "mov", 3) != 0 || clip->packet_count >= listed - listed / 100) return WEFT_OK;
+    return weft_fail(err, WEFT_ERR_FORMAT, "video: truncated: its index lists %lld frames, the file holds %lld",
+                     (long long)listed, (long long)clip->packet_count);
+}
+
+int weft_compare_int64(const void *a, const void *b) {
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static int64_t rank_of(const weft_clip *clip, int64_t pts) {
+    int64_t *found = bsearch(&pts, clip->times, (size_t)clip->frame_count, sizeof pts, weft_compare_int64);
+    return found ? found - clip->times : -1;
+}
+
+/* Sorts the presentation times. Unusable (some missing, or two alike): times stays NULL, frames are told by counting. */
+static weft_status sort_times(weft_clip *clip, weft_error *err) {
+    int64_t *times = malloc((size_t)clip->frame_count * sizeof *times), count = 0;
+    if (!times) return weft_fail(err, WEFT_ERR_MEMORY, "video: no memory for its times");
+    for (int64_t i = 0; i < clip->packet_count; i++)
+        if (clip->packets[i].shown && clip->packets[i].pts != AV_NOPTS_VALUE) times[count++] = clip->packets[i].pts;
+    bool usable = count == clip->frame_count;
+    qsort(times, (size_t)count, sizeof *times, weft_compare_int64);
+    for (int64_t i = 1; i < count; i++) usable = usable && times[i] != times[i - 1];
+    if (!usable) {
+        free(times);
+        return WEFT_OK;
+    }
+    clip->times = times;
+    for (int64_t i = 0; i < clip->packet_count; i++)
+        if (clip->packets[i].shown) clip->packets[i].rank = rank_of(clip, clip->packets[i].pts);
+    return WEFT_OK;
+}
+
+static void find_rate(weft_clip *clip) {
+    clip->fps = av_q2d(clip->stream->avg_frame_rate.den ? clip->stream->avg_frame_rate : (AVRational){0, 1});
+    if (!(clip->fps > 0) && clip->stream->r_frame_rate.den) clip->fps = av_q2d(clip->stream->r_frame_rate);
+    if (!(clip->fps > 0) && clip->times && clip->frame_count > 1)
+        clip->fps = (double)(clip->frame_count - 1) /
+                    (((double)clip->times[clip->frame_count - 1] - (double)clip->times[0]) * clip->unit);
+    if (!(clip->fps > 0) || clip->fps > 1e6) clip->fps = 24; /* the published processor's assumption */
+}
+
+weft_status weft_clip_open(weft_clip *clip, const uint8_t *bytes, size_t size, const weft_media_limits *limits,
+                           weft_error *err) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, silence); /* a library does not print */
+    *clip = (weft_clip){.bytes = bytes, .size = (int64_t)size};
+    WEFT_TRY(open_container(clip, err));
+    WEFT_TRY(find_stream(clip, limits, err));
+    WEFT_TRY(list_packets(clip, err));
+    WEFT_TRY(check_whole(clip, err));
+    WEFT_TRY(sort_times(clip, err));
+    find_rate(clip);
+    clip->turns = find_turns(clip->stream);
+    return WEFT_OK;
+}
+
+/* Opening anew is the one way back to the first packet that every container knows. */
+weft_status weft_clip_rewind(weft_clip *clip, weft_error *err) {
+    int index = clip->stream->index;
+    avformat_close_input(&clip->format);
+    if (clip->io) av_freep(&clip->io->buffer);
+    avio_context_free(&clip->io);
+    clip->stream = NULL;
+    clip->at = 0;
+    WEFT_TRY(open_container(clip, err));
+    if (index >= (int)clip->format->nb_streams) return weft_fail(err, WEFT_ERR_FORMAT, "video: its streams change");
+    clip->stream = clip->format->streams[index];
+    return WEFT_OK;
+}
+
+void weft_clip_close(weft_clip *clip) {
+    avformat_close_input(&clip->format);
+    if (clip->io) av_freep(&clip->io->buffer);
+    avio_context_free(&clip->io);
+    free(clip->packets);
+    free(clip->times);
+    *clip = (weft_clip){0};
+}
