@@ -1,0 +1,68 @@
+# A thin front over CMake and CTest. `make run` and `make test` are all that a fresh machine needs.
+BUILD  ?= build
+PORT   ?= 8080
+JOBS   ?= $(shell nproc 2>/dev/null || echo 2)
+CMAKE_FLAGS ?=
+VENV   := .venv
+PYTHON := $(VENV)/bin/python3
+
+.PHONY: all build run test test-sanitize lint format bench fuzz goldens lab-tiny lab-smoke install setup setup-test setup-lab clean
+
+all: build
+
+# Installs what is missing (Debian and Ubuntu: by itself, as root or with sudo; elsewhere: names the packages).
+setup:
+	@tools/setup build
+
+build: setup
+	@cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release $(CMAKE_FLAGS) > $(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
+	@cmake --build $(BUILD) -j $(JOBS)
+
+run: build
+	@$(BUILD)/weft serve --port $(PORT)
+
+setup-test: setup
+	@tools/setup test
+	@tools/python-env $(VENV) tests/python/requirements.txt
+	@cd tests/web && npm ci --no-audit --no-fund --loglevel=error
+
+# Everything that .ci/run checks: units, layers, parity with the reference, the server with the official clients, the page.
+test: build setup-test
+	@tools/run-tests $(BUILD) $(PYTHON)
+
+# The C tests under AddressSanitizer and UndefinedBehaviorSanitizer.
+test-sanitize: setup
+	@cmake -S . -B $(BUILD)-sanitize -DWEFT_SANITIZE=ON $(CMAKE_FLAGS) > $(BUILD)-sanitize.log 2>&1 || { cat $(BUILD)-sanitize.log; exit 1; }
+	@cmake --build $(BUILD)-sanitize -j $(JOBS)
+	@ctest --test-dir $(BUILD)-sanitize --output-on-failure
+
+lint: setup-test
+	@tools/lint
+
+format:
+	@clang-format -i $$(git ls-files 'src/*.c' 'src/*.h' 'include/*.h' 'tests/*.c' 'tests/*.h')
+
+bench: build
+	@$(BUILD)/bench/bench_kernels
+
+fuzz:
+	@tools/fuzz
+
+setup-lab: setup
+	@tools/setup lab
+	@tools/python-env .venv-lab lab/requirements.txt
+
+goldens: setup-lab
+	@.venv-lab/bin/python3 lab/goldens.py
+
+lab-tiny: setup-lab
+	@.venv-lab/bin/python3 -m lab.tiny.run
+
+lab-smoke: setup-lab
+	@.venv-lab/bin/python3 -m lab.tiny.run --smoke
+
+install: build
+	@cmake --install $(BUILD)
+
+clean:
+	@rm -rf $(BUILD) $(BUILD)-sanitize $(BUILD).log $(BUILD)-sanitize.log

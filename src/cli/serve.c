@@ -1,0 +1,130 @@
+/* weft serve: the OpenAI-compatible server and the page. */
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "server/server.h"
+
+enum { MODELS_MAX = 16, ID_MAX = 256 };
+
+typedef struct serve_options {
+    weft_cli_model common; /* path unused */
+    weft_cli_list models, media_roots;
+    const char *host, *api_key;
+    int64_t port;
+} serve_options;
+
+typedef struct served_model {
+    char id[ID_MAX];
+    char samples[PATH_MAX];
+    weft_model *model;
+    weft_engine *engine;
+    bool embedded;
+} served_model;
+
+/* "name=path" names a model; a bare path is served under the name of its files. */
+static const char *split_name(const char *text, char *id) {
+    const char *equals = strchr(text, '=');
+    id[0] = 0;
+    if (!equals || memchr(text, '/', (size_t)(equals - text))) return text;
+    snprintf(id, ID_MAX, "%.*s", (int)(equals - text < ID_MAX - 1 ? equals - text : ID_MAX - 1), text);
+    return equals + 1;
+}
+
+static weft_status open_one(const serve_options *options, const char *text, bool embedded, served_model *served, weft_error *err) {
+    weft_cli_model model_options = options->common;
+    model_options.path = split_name(text, served->id);
+    served->embedded = embedded;
+    WEFT_TRY(weft_cli_open_model(&model_options, false, &served->model, err));
+    if (!served->id[0]) snprintf(served->id, sizeof served->id, "%s", weft_model_get_info(served->model)->name);
+    if (embedded) {
+        char candidate[PATH_MAX + 32];
+        snprintf(candidate, sizeof candidate, "%s/../samples/samples.json", model_options.path);
+        if (!realpath(candidate, served->samples)) served->samples[0] = 0;
+    }
+    weft_engine_options engine_options = weft_cli_engine_options(&model_options, options->media_roots.items);
+    return weft_engine_create(served->model, &engine_options, &served->engine, err);
+}
+
+static weft_status open_models(const serve_options *options, served_model *served, int *count, weft_error *err) {
+    static const struct {
+        const char *folder, *name;
+    } embedded[] = {{"instruct", "weft-tiny-instruct"}, {"thinking", "weft-tiny-thinking"}};
+    if (options->models.count > MODELS_MAX) return weft_fail(err, WEFT_ERR_INVALID, "more than %d models", MODELS_MAX);
+    for (int i = 0; i < options->models.count; i++) {
+        WEFT_TRY(open_one(options, options->models.items[i], false, &served[i], err));
+        *count = i + 1;
+    }
+    for (size_t i = 0; options->models.count == 0 && i < sizeof embedded / sizeof *embedded; i++) {
+        const char *path = weft_cli_embedded(embedded[i].folder);
+        if (!path) continue;
+        char text[PATH_MAX + ID_MAX];
+        snprintf(text, sizeof text, "%s=%s", embedded[i].name, path);
+        WEFT_TRY(open_one(options, text, true, &served[*count], err));
+        (*count)++;
+    }
+    if (*count == 0) return weft_fail(err, WEFT_ERR_NOT_FOUND, "no model given and no embedded one found: name one with --model PATH");
+    for (int i = 0; i < *count; i++)
+        for (int j = 0; j < i; j++)
+            if (strcmp(served[i].id, served[j].id) == 0)
+                return weft_fail(err, WEFT_ERR_INVALID, "two models are named '%s': give names, as --model NAME=PATH", served[i].id);
+    return WEFT_OK;
+}
+
+static weft_status serve(const serve_options *options, const served_model *served, int count, weft_error *err) {
+    weft_server_model models[MODELS_MAX];
+    for (int i = 0; i < count; i++)
+        models[i] = (weft_server_model){served[i].id, served[i].model, served[i].engine, served[i].embedded, served[i].samples[0] ? served[i].samples : NULL};
+    weft_server_options server_options = {.host = options->host, .port = (int)options->port, .models = models, .model_count = count, .api_key = options->api_key};
+    weft_server *server = NULL;
+    WEFT_TRY(weft_server_start(&server_options, &server, err));
+    for (int i = 0; i < count; i++)
+        fprintf(stderr, "weft: serving %s (%s, %.2f billion parameters, %d threads, %s)\n", served[i].id, weft_model_get_info(served[i].model)->architecture,
+                (double)weft_model_get_info(served[i].model)->parameters / 1e9, weft_engine_threads(served[i].engine), weft_engine_cpu_level(served[i].engine));
+    bool any = options->host && (strcmp(options->host, "0.0.0.0") == 0 || strcmp(options->host, "::") == 0);
+    fprintf(stderr, "weft: the page is at http://%s:%d/ and the API at /v1 (Ctrl+C stops)\n", any || !options->host ? "localhost" : options->host, weft_server_port(server));
+    while (!weft_cli_interrupted()) poll(NULL, 0, 200);
+    fprintf(stderr, "weft: stopping\n");
+    weft_server_stop(server);
+    return WEFT_OK;
+}
+
+int weft_cmd_serve(int argc, char **argv) {
+    serve_options o = {.port = 8080};
+    const weft_option options[] = {
+        {"--host", NULL, WEFT_OPTION_TEXT, &o.host, "address to listen on (default: 127.0.0.1, this machine only)"},
+        {"--port", "-p", WEFT_OPTION_INT, &o.port, "port (default: 8080; 0: any free one)"},
+        {"--model", "-m", WEFT_OPTION_LIST, &o.models, "model, as PATH or NAME=PATH; may be repeated (default: the embedded ones)"},
+        {"--mmproj", NULL, WEFT_OPTION_TEXT, &o.common.mmproj, "vision GGUF of a GGUF model (default: looked for beside it)"},
+        {"--threads", "-t", WEFT_OPTION_INT, &o.common.threads, "threads (default: physical cores)"},
+        {"--memory", NULL, WEFT_OPTION_BYTES, &o.common.memory, "budget of the KV cache, as 4G (default: a quarter of memory)"},
+        {"--context", NULL, WEFT_OPTION_INT, &o.common.context, "positions of a conversation at most (default: the model's)"},
+        {"--media-root", NULL, WEFT_OPTION_LIST, &o.media_roots, "folder from which requests may name pictures as file:// URLs; may be repeated"},
+        {"--api-key", NULL, WEFT_OPTION_TEXT, &o.api_key, "key that clients must send (default: none; or WEFT_API_KEY)"},
+        {"--exact", NULL, WEFT_OPTION_FLAG, &o.common.exact, "f32 throughout, for parity with the reference"},
+        {"--cpu", NULL, WEFT_OPTION_TEXT, &o.common.cpu, "highest kernel level: ref, avx2, avx512 (default: the CPU's best)"},
+        {0},
+    };
+    int code = weft_cli_parse(argc, argv, "weft serve [--model PATH …] [--host ADDRESS] [--port N]", options, NULL);
+    if (code >= 0) return code;
+    if (o.port > 65535) {
+        fprintf(stderr, "weft: error: --port is over 65535\n");
+        return 2;
+    }
+    if (!o.api_key) o.api_key = getenv("WEFT_API_KEY");
+    weft_cli_interrupted(); /* arms Ctrl+C */
+    weft_error err;
+    static served_model served[MODELS_MAX];
+    int count = 0;
+    weft_status status = open_models(&o, served, &count, &err);
+    if (status == WEFT_OK) status = serve(&o, served, count, &err);
+    for (int i = 0; i < MODELS_MAX; i++) {
+        weft_engine_destroy(served[i].engine);
+        weft_model_close(served[i].model);
+    }
+    return status == WEFT_OK ? 0 : weft_cli_fail(&err);
+}

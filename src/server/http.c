@@ -1,0 +1,96 @@
+/* Answers and checks that every endpoint shares. See server_internal.h. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+
+#include "server/server_internal.h"
+
+void weft_http_common_headers(struct MHD_Response *response) {
+    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
+    MHD_add_response_header(response, "Cross-Origin-Resource-Policy", "same-origin");
+}
+
+enum MHD_Result weft_http_json(struct MHD_Connection *connection, unsigned status, json_t *body) {
+    char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+    json_decref(body);
+    if (!text) return MHD_NO;
+    struct MHD_Response *response = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
+    if (!response) {
+        free(text);
+        return MHD_NO;
+    }
+    MHD_add_response_header(response, "Content-Type", "application/json");
+    MHD_add_response_header(response, "Cache-Control", "no-store");
+    if (status == MHD_HTTP_SERVICE_UNAVAILABLE) MHD_add_response_header(response, "Retry-After", "2");
+    if (status == MHD_HTTP_UNAUTHORIZED) MHD_add_response_header(response, "WWW-Authenticate", "Bearer");
+    weft_http_common_headers(response);
+    enum MHD_Result result = MHD_queue_response(connection, status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+enum MHD_Result weft_http_error(struct MHD_Connection *connection, unsigned status, const char *type, const char *code, const char *message) {
+    return weft_http_json(connection, status, json_pack("{s:{s:s, s:s, s:n, s:s?}}", "error", "message", message, "type", type, "param", "code", code));
+}
+
+json_t *weft_http_error_object(const weft_error *err, unsigned *status) {
+    const char *type = "invalid_request_error", *code = NULL;
+    switch (err->status) {
+    case WEFT_ERR_INVALID: *status = 400; break;
+    case WEFT_ERR_FORMAT: *status = 400; code = "invalid_media"; break;
+    case WEFT_ERR_UNSUPPORTED: *status = 400; code = "unsupported"; break;
+    case WEFT_ERR_NOT_FOUND: *status = 404; code = "not_found"; break;
+    case WEFT_ERR_LIMIT:
+        code = strstr(err->message, "the context holds") ? "context_length_exceeded" : "limit_exceeded";
+        *status = code[0] == 'c' ? 400 : 413;
+        break;
+    case WEFT_ERR_MEMORY: *status = 503; type = "server_error"; code = "out_of_memory"; break;
+    case WEFT_ERR_BUSY: *status = 503; type = "server_error"; code = "busy"; break;
+    default: *status = 500; type = "server_error"; break;
+    }
+    return json_pack("{s:{s:s, s:s, s:n, s:s?}}", "error", "message", err->message, "type", type, "param", "code", code);
+}
+
+enum MHD_Result weft_http_fail(struct MHD_Connection *connection, const weft_error *err) {
+    unsigned status;
+    json_t *body = weft_http_error_object(err, &status);
+    return weft_http_json(connection, status, body);
+}
+
+/* A page of some other site may make the browser resolve its own name to 127.0.0.1 (DNS rebinding): while bound to
+ * loopback, only loopback names are served. */
+bool weft_http_host_allowed(const weft_server *server, struct MHD_Connection *connection) {
+    const char *bound = server->host;
+    bool loopback = strcmp(bound, "127.0.0.1") == 0 || strcmp(bound, "::1") == 0 || strcmp(bound, "localhost") == 0;
+    if (!loopback) return true;
+    const char *host = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Host");
+    if (!host) return true; /* HTTP/1.0 tools; no browser leaves it out */
+    static const char *const names[] = {"localhost", "127.0.0.1", "[::1]"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        size_t n = strlen(names[i]);
+        if (strncasecmp(host, names[i], n) == 0 && (host[n] == 0 || host[n] == ':')) return true;
+    }
+    return false;
+}
+
+bool weft_http_authorized(const weft_server *server, struct MHD_Connection *connection) {
+    if (!server->api_key) return true;
+    const char *header = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Authorization");
+    if (!header || strncasecmp(header, "Bearer ", 7) != 0) return false;
+    const char *given = header + 7;
+    size_t want = strlen(server->api_key), got = strlen(given);
+    unsigned char differ = want != got; /* every byte is looked at, so that time tells nothing */
+    for (size_t i = 0; i < got; i++) differ |= (unsigned char)(given[i] ^ server->api_key[want ? i % want : 0]);
+    return differ == 0;
+}
+
+bool weft_http_disconnected(struct MHD_Connection *connection) {
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    if (!info) return false;
+    char byte;
+    ssize_t n = recv(info->connect_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+}
