@@ -1,7 +1,8 @@
 /* A whole regular file, mapped read-only.
  *
- * Owns the mapping; pointers into it live until close. Refuses folders, devices and empty files. The file must not shrink
- * while it is mapped (the kernel would answer a read past the new end with a bus error), so nothing here ever writes. */
+ * Owns the mapping; pointers into it live until close. Refuses folders, devices and empty files. The file must not
+ * shrink while it is mapped (the kernel would answer a read past the new end with a bus error), so nothing here ever
+ * writes. */
 #ifndef WEFT_BASE_MAP_H
 #define WEFT_BASE_MAP_H
 

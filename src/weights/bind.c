@@ -1,6 +1,7 @@
 /* What both binders share: finding a tensor, checking its shape, giving it out as a matrix or as owned f32 values.
  *
- * Matrices stay in the mapped file. A tensor that is not aligned for its type is copied, so that kernels may load words. */
+ * Matrices stay in the mapped file. A tensor that is not aligned for its type is copied, so that kernels may load
+ * words. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,11 +28,16 @@ weft_status weft_bind_shape(const weft_tensor *t, const char *name, int dims, co
 
 weft_status weft_bind_type(const weft_tensor *t, weft_error *err) {
     if (t->type != WEFT_TYPE_COUNT) return WEFT_OK;
-    return weft_fail(err, WEFT_ERR_UNSUPPORTED, "tensor '%s' is stored as %s, which is not supported; use F32, F16, BF16, FP8 (e4m3), Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K or Q6_K", t->name, t->type_name);
+    return weft_fail(err, WEFT_ERR_UNSUPPORTED,
+                     "tensor '%s' is stored as %s, which is not supported; use F32, F16, BF16, FP8 (e4m3), Q8_0, Q4_0, "
+                     "Q4_1, Q5_0, Q5_1, Q4_K, Q5_K or Q6_K",
+                     t->name, t->type_name);
 }
 
 /* The widest word that a kernel may load from a block. */
-static size_t type_alignment(weft_type type) { return type == WEFT_F32 ? 4 : type == WEFT_F8_E4M3 ? 1 : 2; }
+static size_t type_alignment(weft_type type) {
+    return type == WEFT_F32 ? 4 : type == WEFT_F8_E4M3 ? 1 : 2;
+}
 
 weft_status weft_bind_data(weft_checkpoint *ck, const weft_tensor *t, const void **data, weft_error *err) {
     *data = t->data;
@@ -41,11 +47,13 @@ weft_status weft_bind_data(weft_checkpoint *ck, const weft_tensor *t, const void
     memcpy(copy, t->data, t->bytes);
     *data = copy;
     if (ck->warning_count == 0 || !strstr(ck->warnings[ck->warning_count - 1], "not aligned"))
-        weft_checkpoint_warn(ck, "tensor '%s' (and maybe others) is not aligned in its file and is held in memory as a copy", t->name);
+        weft_checkpoint_warn(
+            ck, "tensor '%s' (and maybe others) is not aligned in its file and is held in memory as a copy", t->name);
     return WEFT_OK;
 }
 
-weft_status weft_bind_vector(weft_checkpoint *ck, const weft_tensor_table *table, const char *name, int64_t count, const float **out, weft_error *err) {
+weft_status weft_bind_vector(weft_checkpoint *ck, const weft_tensor_table *table, const char *name, int64_t count,
+                             const float **out, weft_error *err) {
     const weft_tensor *t = weft_tensor_find(table, name);
     WEFT_TRY(weft_bind_shape(t, name, 1, &count, err));
     WEFT_TRY(weft_bind_type(t, err));
@@ -55,7 +63,8 @@ weft_status weft_bind_vector(weft_checkpoint *ck, const weft_tensor_table *table
     return weft_tensor_to_f32(t, values, err);
 }
 
-weft_status weft_bind_matrix(weft_checkpoint *ck, const weft_tensor_table *table, const char *name, int64_t rows, int64_t cols, weft_matrix *out, weft_error *err) {
+weft_status weft_bind_matrix(weft_checkpoint *ck, const weft_tensor_table *table, const char *name, int64_t rows,
+                             int64_t cols, weft_matrix *out, weft_error *err) {
     const weft_tensor *t = weft_tensor_find(table, name);
     WEFT_TRY(weft_bind_shape(t, name, 2, (const int64_t[]){rows, cols}, err));
     WEFT_TRY(weft_bind_type(t, err));

@@ -1,8 +1,8 @@
 /* Binds the tensors of a text GGUF and its mmproj, by the names that llama.cpp's converter writes.
  *
- * Quantised matrices stay as they are. Owned copies are made of norms, biases and the position table (f32), of the patch
- * embedding (its two temporal slices are interleaved into one matrix) and of q, k, v of the vision tower where a file
- * keeps them apart. */
+ * Quantised matrices stay as they are. Owned copies are made of norms, biases and the position table (f32), of the
+ * patch embedding (its two temporal slices are interleaved into one matrix) and of q, k, v of the vision tower where a
+ * file keeps them apart. */
 #include <stdio.h>
 #include <string.h>
 
@@ -33,7 +33,8 @@ static weft_status matrix(const binder *b, const char *base, int64_t rows, int64
     return weft_bind_matrix(b->ck, b->table, name, rows, cols, out, b->err);
 }
 
-static weft_status linear(const binder *b, const char *base, int64_t rows, int64_t cols, weft_matrix *out, const float **bias) {
+static weft_status linear(const binder *b, const char *base, int64_t rows, int64_t cols, weft_matrix *out,
+                          const float **bias) {
     WEFT_TRY(matrix(b, base, rows, cols, out));
     return vector(b, base, ".bias", rows, bias);
 }
@@ -57,7 +58,8 @@ static weft_status expert_matrices(const binder *b, const char *base, int64_t ro
     WEFT_TRY(weft_bind_data(b->ck, t, &data, b->err));
     size_t step = t->bytes / (size_t)experts;
     for (int64_t e = 0; e < experts; e++)
-        out[e] = (weft_matrix){.data = (const uint8_t *)data + (size_t)e * step, .type = t->type, .rows = rows, .cols = cols};
+        out[e] = (weft_matrix){
+            .data = (const uint8_t *)data + (size_t)e * step, .type = t->type, .rows = rows, .cols = cols};
     return WEFT_OK;
 }
 
@@ -105,7 +107,8 @@ static weft_status bind_text(weft_checkpoint *ck, weft_error *err) {
     }
     snprintf(b.prefix, sizeof b.prefix, "blk.%lld.attn_norm.weight", (long long)t->layers);
     if (weft_tensor_find(b.table, b.prefix))
-        return weft_fail(err, WEFT_ERR_FORMAT, "tensor '%s' is there, but the metadata says there are only %lld layers", b.prefix, (long long)t->layers);
+        return weft_fail(err, WEFT_ERR_FORMAT, "tensor '%s' is there, but the metadata says there are only %lld layers",
+                         b.prefix, (long long)t->layers);
     return WEFT_OK;
 }
 
@@ -147,7 +150,8 @@ static weft_status patch_embed(const binder *b, weft_vision_weights *out) {
     uint8_t *data = weft_checkpoint_own(b->ck, (size_t)runs * 2, run, b->err);
     if (!data) return WEFT_ERR_MEMORY;
     interleave(data, slices[0], slices[1], runs, run);
-    out->patch_embed = (weft_matrix){.data = data, .type = type, .rows = v->hidden_size, .cols = v->channels * 2 * v->patch_size * v->patch_size};
+    out->patch_embed = (weft_matrix){
+        .data = data, .type = type, .rows = v->hidden_size, .cols = v->channels * 2 * v->patch_size * v->patch_size};
     return vector(b, "v.patch_embd", ".bias", v->hidden_size, &out->patch_bias);
 }
 
@@ -155,7 +159,8 @@ static weft_status positions(const binder *b, weft_vision_weights *out) {
     const weft_vision_config *v = &b->ck->config.vision;
     const char *name = "v.position_embd.weight";
     const weft_tensor *t = weft_tensor_find(b->table, name);
-    WEFT_TRY(weft_bind_shape(t, name, 2, (const int64_t[]){v->position_side * v->position_side, v->hidden_size}, b->err));
+    WEFT_TRY(
+        weft_bind_shape(t, name, 2, (const int64_t[]){v->position_side * v->position_side, v->hidden_size}, b->err));
     WEFT_TRY(weft_bind_type(t, b->err));
     const void *values;
     WEFT_TRY(slice_f32(b, t, &values));
@@ -175,7 +180,9 @@ static weft_status join_qkv(const binder *b, weft_vision_layer *layer) {
         WEFT_TRY(linear(b, names[i], hidden, hidden, &parts[i], &part_bias));
         memcpy(bias + i * hidden, part_bias, (size_t)hidden * sizeof *bias);
         if (parts[i].type != parts[0].type)
-            return weft_fail(b->err, WEFT_ERR_UNSUPPORTED, "tensors '%sattn_q.weight' and '%s%s.weight' have different types, which is not supported", b->prefix, b->prefix, names[i]);
+            return weft_fail(b->err, WEFT_ERR_UNSUPPORTED,
+                             "tensors '%sattn_q.weight' and '%s%s.weight' have different types, which is not supported",
+                             b->prefix, b->prefix, names[i]);
     }
     size_t bytes = weft_type_row_bytes(parts[0].type, hidden) * (size_t)hidden;
     uint8_t *data = weft_checkpoint_own(b->ck, 3, bytes, b->err);
@@ -193,14 +200,17 @@ static weft_status vision_layer(const binder *b, weft_vision_layer *layer) {
     WEFT_TRY(norm(b, "ln1", hidden, &layer->norm1_weight, &layer->norm1_bias));
     WEFT_TRY(norm(b, "ln2", hidden, &layer->norm2_weight, &layer->norm2_bias));
     make_name(name, b, "attn_q", ".weight");
-    if (weft_tensor_find(b->table, name)) WEFT_TRY(join_qkv(b, layer));
-    else WEFT_TRY(linear(b, "attn_qkv", 3 * hidden, hidden, &layer->qkv, &layer->qkv_bias));
+    if (weft_tensor_find(b->table, name))
+        WEFT_TRY(join_qkv(b, layer));
+    else
+        WEFT_TRY(linear(b, "attn_qkv", 3 * hidden, hidden, &layer->qkv, &layer->qkv_bias));
     WEFT_TRY(linear(b, "attn_out", hidden, hidden, &layer->proj, &layer->proj_bias));
     WEFT_TRY(linear(b, "ffn_up", ffn, hidden, &layer->fc1, &layer->fc1_bias));
     return linear(b, "ffn_down", hidden, ffn, &layer->fc2, &layer->fc2_bias);
 }
 
-static weft_status merger(const binder *b, const char *norm_name, const char *fc1, const char *fc2, int64_t norm_count, weft_vision_merger *m) {
+static weft_status merger(const binder *b, const char *norm_name, const char *fc1, const char *fc2, int64_t norm_count,
+                          weft_vision_merger *m) {
     const weft_vision_config *v = &b->ck->config.vision;
     int64_t wide = v->hidden_size * v->merge_size * v->merge_size;
     WEFT_TRY(norm(b, norm_name, norm_count, &m->norm_weight, &m->norm_bias));
@@ -220,7 +230,8 @@ static weft_status bind_vision(weft_checkpoint *ck, weft_error *err) {
     }
     for (int i = 0; i < v->deepstack_count; i++) {
         snprintf(b.prefix, sizeof b.prefix, "v.deepstack.%d.", v->deepstack_mergers[i]);
-        WEFT_TRY(merger(&b, "norm", "fc1", "fc2", v->hidden_size * v->merge_size * v->merge_size, &ck->vision.deepstack[i]));
+        WEFT_TRY(
+            merger(&b, "norm", "fc1", "fc2", v->hidden_size * v->merge_size * v->merge_size, &ck->vision.deepstack[i]));
     }
     return WEFT_OK;
 }

@@ -29,11 +29,14 @@ static weft_status vector(const binder *b, const char *base, const char *suffix,
     return weft_bind_vector(b->ck, b->table, name, count, out, b->err);
 }
 
-static int64_t blocks(int64_t n) { return (n + SCALE_BLOCK - 1) / SCALE_BLOCK; }
+static int64_t blocks(int64_t n) {
+    return (n + SCALE_BLOCK - 1) / SCALE_BLOCK;
+}
 
-/* *scales = [count, ceil(rows/128), ceil(cols/128)] as f32, from a tensor of shape [rows…] or [count, rows…]. `swapped`:
- * the file holds them as [.., cols, rows] and they are turned round. */
-static weft_status read_scales(const binder *b, const char *name, int64_t count, int64_t rows, int64_t cols, bool swapped, const float **scales) {
+/* *scales = [count, ceil(rows/128), ceil(cols/128)] as f32, from a tensor of shape [rows…] or [count, rows…].
+ * `swapped`: the file holds them as [.., cols, rows] and they are turned round. */
+static weft_status read_scales(const binder *b, const char *name, int64_t count, int64_t rows, int64_t cols,
+                               bool swapped, const float **scales) {
     const weft_tensor *t = weft_tensor_find(b->table, name);
     int64_t r = blocks(rows), c = blocks(cols);
     const int64_t shape[3] = {count, swapped ? c : r, swapped ? r : c};
@@ -64,7 +67,8 @@ static weft_status matrix(const binder *b, const char *base, int64_t rows, int64
     return read_scales(b, name, 0, rows, cols, false, &out->block_scales);
 }
 
-static weft_status linear(const binder *b, const char *base, int64_t rows, int64_t cols, weft_matrix *out, const float **bias) {
+static weft_status linear(const binder *b, const char *base, int64_t rows, int64_t cols, weft_matrix *out,
+                          const float **bias) {
     WEFT_TRY(matrix(b, base, rows, cols, out));
     return vector(b, base, ".bias", rows, bias);
 }
@@ -76,16 +80,19 @@ static weft_status norm(const binder *b, const char *base, int64_t count, const 
 
 /* ---- experts ---- */
 
-/* One fused tensor base as [experts, rows, cols] or [experts, cols, rows]; *whole describes expert 0, *step the bytes from
- * one expert to the next. When both readings fit, the first is meant (transformers: Transpose(check_dims=True)). */
-static weft_status fused(const binder *b, const char *base, int64_t rows, int64_t cols, weft_matrix *whole, size_t *step) {
+/* One fused tensor base as [experts, rows, cols] or [experts, cols, rows]; *whole describes expert 0, *step the bytes
+ * from one expert to the next. When both readings fit, the first is meant (transformers: Transpose(check_dims=True)).
+ */
+static weft_status fused(const binder *b, const char *base, int64_t rows, int64_t cols, weft_matrix *whole,
+                         size_t *step) {
     char name[NAME_SIZE];
     int64_t experts = b->ck->config.text.experts;
     make_name(name, b, base, "");
     const weft_tensor *t = weft_tensor_find(b->table, name);
     const int64_t straight[3] = {experts, rows, cols}, swapped[3] = {experts, cols, rows};
     *whole = (weft_matrix){.rows = rows, .cols = cols};
-    whole->transposed = t && t->dims == 3 && memcmp(t->shape, straight, sizeof straight) != 0 && memcmp(t->shape, swapped, sizeof swapped) == 0;
+    whole->transposed = t && t->dims == 3 && memcmp(t->shape, straight, sizeof straight) != 0 &&
+                        memcmp(t->shape, swapped, sizeof swapped) == 0;
     WEFT_TRY(weft_bind_shape(t, name, 3, whole->transposed ? swapped : straight, b->err));
     WEFT_TRY(weft_bind_type(t, b->err));
     whole->type = t->type;
@@ -101,7 +108,8 @@ static weft_status fused(const binder *b, const char *base, int64_t rows, int64_
 static weft_matrix slice(const weft_matrix *whole, size_t step, int64_t e, int64_t first, int64_t count) {
     weft_matrix m = *whole;
     size_t value = weft_type_row_bytes(whole->type, 1);
-    m.data = (const uint8_t *)whole->data + (size_t)e * step + (size_t)first * value * (size_t)(whole->transposed ? 1 : whole->cols);
+    m.data = (const uint8_t *)whole->data + (size_t)e * step +
+             (size_t)first * value * (size_t)(whole->transposed ? 1 : whole->cols);
     m.rows = count;
     if (m.block_scales) m.block_scales += (e * blocks(whole->rows) + first / SCALE_BLOCK) * blocks(whole->cols);
     return m;
@@ -115,7 +123,10 @@ static weft_status fused_experts(const binder *b, weft_text_layer *layer) {
     WEFT_TRY(fused(b, "mlp.experts.gate_up_proj", 2 * inter, t->hidden_size, &gate_up, &gate_up_step));
     WEFT_TRY(fused(b, "mlp.experts.down_proj", t->hidden_size, inter, &down, &down_step));
     if (gate_up.block_scales && inter % SCALE_BLOCK != 0)
-        return weft_fail(b->err, WEFT_ERR_UNSUPPORTED, "tensor '%smlp.experts.gate_up_proj': FP8 experts of %lld rows share scale blocks between gate and up; a multiple of %d is supported", b->prefix, (long long)inter, SCALE_BLOCK);
+        return weft_fail(b->err, WEFT_ERR_UNSUPPORTED,
+                         "tensor '%smlp.experts.gate_up_proj': FP8 experts of %lld rows share scale blocks between "
+                         "gate and up; a multiple of %d is supported",
+                         b->prefix, (long long)inter, SCALE_BLOCK);
     for (int64_t e = 0; e < t->experts; e++) {
         layer->expert_gate[e] = slice(&gate_up, gate_up_step, e, 0, inter);
         layer->expert_up[e] = slice(&gate_up, gate_up_step, e, inter, inter);
@@ -180,8 +191,8 @@ static const char *find_prefix(const binder *b, const char *const *prefixes, con
     return NULL;
 }
 
-/* The head is lm_head when the file has one, whatever the config says of tying (a tied file that holds it holds the same
- * values, and one that holds others is not tied: transformers' tie_weights decides so too). */
+/* The head is lm_head when the file has one, whatever the config says of tying (a tied file that holds it holds the
+ * same values, and one that holds others is not tied: transformers' tie_weights decides so too). */
 static weft_status embeddings(binder *b, weft_text_weights *out) {
     weft_text_config *t = &b->ck->config.text;
     static const char *const heads[] = {"", "language_model.", "model.", NULL};
@@ -189,7 +200,8 @@ static weft_status embeddings(binder *b, weft_text_weights *out) {
     char name[NAME_SIZE];
     make_name(name, b, "embed_tokens", ".weight");
     bool has_embed = weft_tensor_find(b->table, name) != NULL;
-    if (has_embed || !head || !t->tied_embeddings) WEFT_TRY(matrix(b, "embed_tokens", t->vocab_size, t->hidden_size, &out->embed));
+    if (has_embed || !head || !t->tied_embeddings)
+        WEFT_TRY(matrix(b, "embed_tokens", t->vocab_size, t->hidden_size, &out->embed));
     if (head) {
         b->prefix = head;
         weft_status status = matrix(b, "lm_head", t->vocab_size, t->hidden_size, &out->output);
@@ -200,7 +212,8 @@ static weft_status embeddings(binder *b, weft_text_weights *out) {
         return WEFT_OK;
     }
     if (!t->tied_embeddings)
-        weft_checkpoint_warn(b->ck, "there is no lm_head.weight though the config does not tie the embeddings: the embeddings are used as the head");
+        weft_checkpoint_warn(b->ck, "there is no lm_head.weight though the config does not tie the embeddings: the "
+                                    "embeddings are used as the head");
     t->tied_embeddings = true;
     out->output = out->embed;
     return WEFT_OK;
@@ -209,7 +222,8 @@ static weft_status embeddings(binder *b, weft_text_weights *out) {
 static weft_status bind_text(binder *b) {
     weft_text_config *t = &b->ck->config.text;
     weft_text_weights *out = &b->ck->text;
-    static const char *const prefixes[] = {"model.language_model.", "language_model.model.", "language_model.", "model.", "", NULL};
+    static const char *const prefixes[] = {
+        "model.language_model.", "language_model.model.", "language_model.", "model.", "", NULL};
     const char *prefix = find_prefix(b, prefixes, "norm.weight");
     if (!prefix) prefix = prefixes[0]; /* the message then names the published tensor */
     b->prefix = prefix;
@@ -223,7 +237,9 @@ static weft_status bind_text(binder *b) {
     }
     snprintf(layer, sizeof layer, "%slayers.%lld.input_layernorm.weight", prefix, (long long)t->layers);
     if (weft_tensor_find(b->table, layer))
-        return weft_fail(b->err, WEFT_ERR_FORMAT, "tensor '%s' is there, but config.json says there are only %lld layers", layer, (long long)t->layers);
+        return weft_fail(b->err, WEFT_ERR_FORMAT,
+                         "tensor '%s' is there, but config.json says there are only %lld layers", layer,
+                         (long long)t->layers);
     return WEFT_OK;
 }
 
@@ -249,10 +265,14 @@ static weft_status patch_embed(const binder *b, weft_vision_weights *out) {
     const weft_tensor *t = weft_tensor_find(b->table, name);
     const int64_t shape[5] = {v->hidden_size, v->channels, v->temporal_patch_size, v->patch_size, v->patch_size};
     const int64_t flat[2] = {shape[0], shape[1] * shape[2] * shape[3] * shape[4]};
-    if (t && t->dims == 2) WEFT_TRY(weft_bind_shape(t, name, 2, flat, b->err));
-    else WEFT_TRY(weft_bind_shape(t, name, 5, shape, b->err));
+    if (t && t->dims == 2)
+        WEFT_TRY(weft_bind_shape(t, name, 2, flat, b->err));
+    else
+        WEFT_TRY(weft_bind_shape(t, name, 5, shape, b->err));
     WEFT_TRY(weft_bind_type(t, b->err));
-    if (t->type == WEFT_F8_E4M3) return weft_fail(b->err, WEFT_ERR_UNSUPPORTED, "tensor '%s' is stored as F8_E4M3, which is not supported for the patch embedding", name);
+    if (t->type == WEFT_F8_E4M3)
+        return weft_fail(b->err, WEFT_ERR_UNSUPPORTED,
+                         "tensor '%s' is stored as F8_E4M3, which is not supported for the patch embedding", name);
     out->patch_embed = (weft_matrix){.type = t->type, .rows = flat[0], .cols = flat[1]};
     WEFT_TRY(weft_bind_data(b->ck, t, &out->patch_embed.data, b->err));
     return vector(b, "patch_embed.proj", ".bias", v->hidden_size, &out->patch_bias);
@@ -263,7 +283,8 @@ static weft_status positions(const binder *b, weft_vision_weights *out) {
     char name[NAME_SIZE];
     make_name(name, b, "pos_embed", ".weight");
     const weft_tensor *t = weft_tensor_find(b->table, name);
-    WEFT_TRY(weft_bind_shape(t, name, 2, (const int64_t[]){v->position_side * v->position_side, v->hidden_size}, b->err));
+    WEFT_TRY(
+        weft_bind_shape(t, name, 2, (const int64_t[]){v->position_side * v->position_side, v->hidden_size}, b->err));
     WEFT_TRY(weft_bind_type(t, b->err));
     float *values = weft_checkpoint_own(b->ck, (size_t)weft_tensor_elements(t), sizeof *values, b->err);
     if (!values) return WEFT_ERR_MEMORY;
@@ -308,7 +329,8 @@ weft_status weft_bind_hf(weft_checkpoint *ck, weft_error *err) {
     const char *vision = find_prefix(&b, prefixes, "patch_embed.proj.weight");
     if (!vision && ck->config.vision.present) {
         ck->config.vision.present = false;
-        weft_checkpoint_warn(ck, "the checkpoint holds no vision tower (tensor 'model.visual.patch_embed.proj.weight'): text only");
+        weft_checkpoint_warn(
+            ck, "the checkpoint holds no vision tower (tensor 'model.visual.patch_embed.proj.weight'): text only");
     }
     WEFT_TRY(weft_bind_allocate(ck, err));
     WEFT_TRY(bind_text(&b));

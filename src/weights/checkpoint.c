@@ -25,8 +25,10 @@ void *weft_checkpoint_own(weft_checkpoint *ck, size_t count, size_t size, weft_e
         ck->owned_capacity = capacity;
     }
     void *memory = calloc(count ? count : 1, size ? size : 1);
-    if (memory) ck->owned[ck->owned_count++] = memory;
-    else weft_fail(err, WEFT_ERR_MEMORY, "no memory for %zu x %zu bytes of the model", count, size);
+    if (memory)
+        ck->owned[ck->owned_count++] = memory;
+    else
+        weft_fail(err, WEFT_ERR_MEMORY, "no memory for %zu x %zu bytes of the model", count, size);
     return memory;
 }
 
@@ -72,12 +74,16 @@ static weft_status open_mmproj(weft_checkpoint *ck, const char *mmproj, weft_err
         WEFT_TRY(weft_gguf_u64_or(ck->gguf, key, 0, &hidden, err));
         if (hidden == 0) return WEFT_OK; /* not one of ours: reading the config says so */
         WEFT_TRY(weft_locate_mmproj(ck->gguf, hidden, &ck->mmproj, err));
-        if (!ck->mmproj) weft_checkpoint_warn(ck, "no mmproj file beside the model: it reads text only; name one with --mmproj to give it eyes");
+        if (!ck->mmproj)
+            weft_checkpoint_warn(
+                ck, "no mmproj file beside the model: it reads text only; name one with --mmproj to give it eyes");
     }
     const char *architecture = "";
     size_t size = 0;
-    if (ck->mmproj && (weft_gguf_string(ck->mmproj, "general.architecture", &architecture, &size, NULL) != WEFT_OK || size != 4 || memcmp(architecture, "clip", 4) != 0))
-        return weft_fail(err, WEFT_ERR_INVALID, "%s: not an mmproj file (its architecture is not 'clip')", weft_gguf_path(ck->mmproj));
+    if (ck->mmproj && (weft_gguf_string(ck->mmproj, "general.architecture", &architecture, &size, NULL) != WEFT_OK ||
+                       size != 4 || memcmp(architecture, "clip", 4) != 0))
+        return weft_fail(err, WEFT_ERR_INVALID, "%s: not an mmproj file (its architecture is not 'clip')",
+                         weft_gguf_path(ck->mmproj));
     return WEFT_OK;
 }
 
@@ -90,7 +96,10 @@ static weft_status open_gguf(weft_checkpoint *ck, const char *path, const char *
 }
 
 static weft_status open_huggingface(weft_checkpoint *ck, const char *mmproj, weft_error *err) {
-    if (mmproj) return weft_fail(err, WEFT_ERR_INVALID, "%s: a Hugging Face folder holds its own vision tower; an mmproj only goes with a GGUF file", ck->folder);
+    if (mmproj)
+        return weft_fail(err, WEFT_ERR_INVALID,
+                         "%s: a Hugging Face folder holds its own vision tower; an mmproj only goes with a GGUF file",
+                         ck->folder);
     WEFT_TRY(weft_config_read_hf(ck, err));
     ck->config_read = true;
     WEFT_TRY(weft_sources_read_hf(ck, err));
@@ -105,11 +114,14 @@ weft_status weft_checkpoint_load(weft_checkpoint *ck, const char *path, const ch
     ck->folder = location.folder;
     location.folder = NULL;
     name_from_path(location.huggingface ? ck->folder : location.gguf, ck->config.name, sizeof ck->config.name);
-    weft_status status = location.huggingface ? open_huggingface(ck, mmproj, err) : open_gguf(ck, location.gguf, mmproj, err);
+    weft_status status =
+        location.huggingface ? open_huggingface(ck, mmproj, err) : open_gguf(ck, location.gguf, mmproj, err);
     weft_location_free(&location);
     if (status == WEFT_OK) return WEFT_OK;
     /* Faults of a whole folder name a tensor or a key: say of which model. */
-    if (err && strncmp(err->message, path, strlen(path)) != 0 && strncmp(err->message, ck->folder, strlen(ck->folder)) != 0) weft_error_prefix(err, "%s", path);
+    if (err && strncmp(err->message, path, strlen(path)) != 0 &&
+        strncmp(err->message, ck->folder, strlen(ck->folder)) != 0)
+        weft_error_prefix(err, "%s", path);
     return status;
 }
 
@@ -145,10 +157,18 @@ void weft_checkpoint_close(weft_checkpoint *ck) {
 
 /* ---- what is in it ---- */
 
-const weft_config *weft_checkpoint_config(const weft_checkpoint *ck) { return &ck->config; }
-const weft_text_weights *weft_checkpoint_text(const weft_checkpoint *ck) { return &ck->text; }
-const weft_vision_weights *weft_checkpoint_vision(const weft_checkpoint *ck) { return ck->config.vision.present ? &ck->vision : NULL; }
-const weft_text_sources *weft_checkpoint_sources(const weft_checkpoint *ck) { return &ck->sources; }
+const weft_config *weft_checkpoint_config(const weft_checkpoint *ck) {
+    return &ck->config;
+}
+const weft_text_weights *weft_checkpoint_text(const weft_checkpoint *ck) {
+    return &ck->text;
+}
+const weft_vision_weights *weft_checkpoint_vision(const weft_checkpoint *ck) {
+    return ck->config.vision.present ? &ck->vision : NULL;
+}
+const weft_text_sources *weft_checkpoint_sources(const weft_checkpoint *ck) {
+    return &ck->sources;
+}
 
 const char *weft_checkpoint_warning(const weft_checkpoint *ck, int index) {
     return index >= 0 && index < ck->warning_count ? ck->warnings[index] : NULL;

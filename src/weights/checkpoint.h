@@ -49,8 +49,8 @@ typedef struct weft_text_layer {
     weft_matrix q, k, v, o;              /* [heads*hd, hidden], [kv*hd, hidden], [kv*hd, hidden], [hidden, heads*hd] */
     const float *q_norm, *k_norm;        /* [head_dim] */
     bool moe;
-    weft_matrix gate, up, down; /* dense: [ffn, hidden], [ffn, hidden], [hidden, ffn] */
-    weft_matrix router;         /* [experts, hidden] */
+    weft_matrix gate, up, down;                         /* dense: [ffn, hidden], [ffn, hidden], [hidden, ffn] */
+    weft_matrix router;                                 /* [experts, hidden] */
     weft_matrix *expert_gate, *expert_up, *expert_down; /* [experts] each; views, possibly transposed or strided */
 } weft_text_layer;
 
@@ -79,12 +79,14 @@ const weft_vision_weights *weft_checkpoint_vision(const weft_checkpoint *checkpo
 const weft_text_sources *weft_checkpoint_sources(const weft_checkpoint *checkpoint);
 uint64_t weft_checkpoint_file_bytes(const weft_checkpoint *checkpoint);
 uint64_t weft_checkpoint_parameters(const weft_checkpoint *checkpoint);
-/* Things worth telling the user that are not errors ("no preprocessor_config.json: using the shipped defaults"), or NULL past the end. */
+/* Things worth telling the user that are not errors ("no preprocessor_config.json: using the shipped defaults"), or
+ * NULL past the end. */
 const char *weft_checkpoint_warning(const weft_checkpoint *checkpoint, int index);
 
-/* What `weft inspect` prints: files, layout, shapes, types, sizes, context, what is missing. Works as far as it can on a
- * checkpoint that would not open, and says why not: then the status is the reason and *out holds what was readable.
- * *out is initialised here and freed by the caller, whatever the status. `json`: one JSON object instead of the table. */
+/* What `weft inspect` prints: files, layout, shapes, types, sizes, context, what is missing. Works as far as it can on
+ * a checkpoint that would not open, and says why not: then the status is the reason and *out holds what was readable.
+ * *out is initialised here and freed by the caller, whatever the status. `json`: one JSON object instead of the table.
+ */
 weft_status weft_checkpoint_inspect(const char *path, const char *mmproj, bool json, weft_buffer *out, weft_error *err);
 
 #endif

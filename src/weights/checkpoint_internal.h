@@ -22,7 +22,8 @@ struct weft_checkpoint {
     int64_t owned_count, owned_capacity;
 };
 
-/* Zeroed memory of the checkpoint's lifetime; NULL and *err filled when there is none. count * size may not overflow. */
+/* Zeroed memory of the checkpoint's lifetime; NULL and *err filled when there is none. count * size may not overflow.
+ */
 void *weft_checkpoint_own(weft_checkpoint *checkpoint, size_t count, size_t size, weft_error *err);
 /* A copy of `size` bytes with a NUL behind. */
 char *weft_checkpoint_own_text(weft_checkpoint *checkpoint, const char *text, size_t size, weft_error *err);
@@ -56,9 +57,11 @@ weft_status weft_bind_gguf(weft_checkpoint *checkpoint, weft_error *err);
  * demanded; `dims` of them. */
 weft_status weft_bind_shape(const weft_tensor *t, const char *name, int dims, const int64_t *shape, weft_error *err);
 /* *out = `count` values as f32, owned. */
-weft_status weft_bind_vector(weft_checkpoint *checkpoint, const weft_tensor_table *table, const char *name, int64_t count, const float **out, weft_error *err);
+weft_status weft_bind_vector(weft_checkpoint *checkpoint, const weft_tensor_table *table, const char *name,
+                             int64_t count, const float **out, weft_error *err);
 /* *out = [rows, cols] in place; copied only where the file is not aligned for its type. */
-weft_status weft_bind_matrix(weft_checkpoint *checkpoint, const weft_tensor_table *table, const char *name, int64_t rows, int64_t cols, weft_matrix *out, weft_error *err);
+weft_status weft_bind_matrix(weft_checkpoint *checkpoint, const weft_tensor_table *table, const char *name,
+                             int64_t rows, int64_t cols, weft_matrix *out, weft_error *err);
 /* The tensor's bytes, aligned for its type: in place or an owned copy. */
 weft_status weft_bind_data(weft_checkpoint *checkpoint, const weft_tensor *t, const void **data, weft_error *err);
 /* A type that can be computed with, else an error that names the tensor. */

@@ -19,7 +19,8 @@ enum {
 typedef enum weft_rope_layout {
     WEFT_ROPE_STANDARD,    /* one axis: t */
     WEFT_ROPE_CHUNKED,     /* Qwen2-VL: first section[0] pairs t, then h, then w */
-    WEFT_ROPE_INTERLEAVED, /* Qwen3-VL: pair j is h if j % 3 == 1 && j < 3*section[1], w if j % 3 == 2 && j < 3*section[2], else t */
+    WEFT_ROPE_INTERLEAVED, /* Qwen3-VL: pair j is h if j % 3 == 1 && j < 3*section[1], w if j % 3 == 2 && j <
+                              3*section[2], else t */
 } weft_rope_layout;
 
 typedef enum weft_rope_scaling {
@@ -34,12 +35,12 @@ typedef struct weft_rope_config {
     weft_rope_layout layout;
     int section[3]; /* pairs for t, h, w */
     weft_rope_scaling scaling;
-    double factor;               /* >= 1 */
-    double original_max_position;/* yarn, dynamic; 0: max_position of the config */
-    double beta_fast, beta_slow; /* yarn: 32, 1 */
-    double attention_factor;     /* yarn: 0 = computed (0.1 ln(factor) + 1, or from mscale, mscale_all_dim) */
+    double factor;                 /* >= 1 */
+    double original_max_position;  /* yarn, dynamic; 0: max_position of the config */
+    double beta_fast, beta_slow;   /* yarn: 32, 1 */
+    double attention_factor;       /* yarn: 0 = computed (0.1 ln(factor) + 1, or from mscale, mscale_all_dim) */
     double mscale, mscale_all_dim; /* 0 = absent */
-    bool truncate;               /* yarn: floor and ceil the correction range (default true) */
+    bool truncate;                 /* yarn: floor and ceil the correction range (default true) */
 } weft_rope_config;
 
 typedef struct weft_text_config {
@@ -51,7 +52,7 @@ typedef struct weft_text_config {
     /* MoE: experts == 0 means dense everywhere */
     int64_t experts, experts_per_token, moe_intermediate_size;
     bool norm_topk_prob;
-    int64_t decoder_sparse_step;                  /* layer i is MoE if experts > 0, not mlp_only and (i + 1) % step == 0 */
+    int64_t decoder_sparse_step; /* layer i is MoE if experts > 0, not mlp_only and (i + 1) % step == 0 */
     bool mlp_only[WEFT_LAYERS_MAX];
 } weft_text_config;
 
@@ -59,22 +60,22 @@ typedef struct weft_vision_config {
     bool present; /* false: text only */
     int64_t hidden_size, layers, heads, intermediate_size, out_hidden_size;
     int64_t patch_size, temporal_patch_size, merge_size, channels;
-    int64_t position_side;  /* the learned table is position_side x position_side */
-    double layer_norm_eps;  /* 1e-6 */
-    double rope_theta;      /* 10,000 */
+    int64_t position_side; /* the learned table is position_side x position_side */
+    double layer_norm_eps; /* 1e-6 */
+    double rope_theta;     /* 10,000 */
     int deepstack_count;
-    int deepstack_layers[WEFT_DEEPSTACK_MAX]; /* 0-based ViT layer of each tap, ascending */
+    int deepstack_layers[WEFT_DEEPSTACK_MAX];  /* 0-based ViT layer of each tap, ascending */
     int deepstack_mergers[WEFT_DEEPSTACK_MAX]; /* which merger of the file belongs to tap i (used by the binder) */
 } weft_vision_config;
 
 typedef struct weft_pixels_config { /* preprocessor_config.json or video_preprocessor_config.json */
     int64_t min_pixels, max_pixels; /* image: area; video: over T*H*W */
     float mean[3], std[3];
-    double rescale; /* 1/255 */
-    double fps;     /* video: 2 */
+    double rescale;                 /* 1/255 */
+    double fps;                     /* video: 2 */
     int64_t min_frames, max_frames; /* video: 4, 768 */
-    /* video: at most max_video_tokens * factor^2 pixels a frame (and max_pixels / frames, but at least 1.05 * min_pixels);
-     * off unless the checkpoint asks for it (transformers: Qwen3VLVideoProcessor.resize) */
+    /* video: at most max_video_tokens * factor^2 pixels a frame (and max_pixels / frames, but at least 1.05 *
+     * min_pixels); off unless the checkpoint asks for it (transformers: Qwen3VLVideoProcessor.resize) */
     bool cap_pixels_per_frame;
     int64_t max_video_tokens;
 } weft_pixels_config;

@@ -1,8 +1,9 @@
 /* config.json and generation_config.json of a Hugging Face folder.
  *
- * Defaults for absent keys are those of transformers' Qwen3VLTextConfig, Qwen3VLMoeTextConfig and Qwen3VLVisionConfig, so
- * that a file means here what it means there; every number is later checked against the tensors. Refuses values of a wrong
- * type or out of range, and features of the config that change the arithmetic in a way that is not implemented. */
+ * Defaults for absent keys are those of transformers' Qwen3VLTextConfig, Qwen3VLMoeTextConfig and Qwen3VLVisionConfig,
+ * so that a file means here what it means there; every number is later checked against the tensors. Refuses values of a
+ * wrong type or out of range, and features of the config that change the arithmetic in a way that is not implemented.
+ */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,11 +29,13 @@ static weft_status read_mrope_section(weft_json rope, int section[3], weft_error
     WEFT_TRY(weft_json_array(rope, "mrope_section", &array, err));
     if (!array) return WEFT_OK;
     if (json_array_size(array) != 3)
-        return weft_fail(err, WEFT_ERR_FORMAT, "%s: %smrope_section has %zu numbers, expected 3 (t, h, w)", rope.file, rope.prefix, json_array_size(array));
+        return weft_fail(err, WEFT_ERR_FORMAT, "%s: %smrope_section has %zu numbers, expected 3 (t, h, w)", rope.file,
+                         rope.prefix, json_array_size(array));
     for (int i = 0; i < 3; i++) {
         const json_t *value = json_array_get(array, (size_t)i);
         if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) > 4096)
-            return weft_fail(err, WEFT_ERR_FORMAT, "%s: %smrope_section must hold whole numbers from 0 to 4096", rope.file, rope.prefix);
+            return weft_fail(err, WEFT_ERR_FORMAT, "%s: %smrope_section must hold whole numbers from 0 to 4096",
+                             rope.file, rope.prefix);
         section[i] = (int)json_integer_value(value);
     }
     return WEFT_OK;
@@ -42,15 +45,23 @@ static weft_status read_rope_type(weft_json rope, weft_rope_config *out, weft_er
     const char *type;
     WEFT_TRY(weft_json_string(rope, "rope_type", &type, err));
     if (!type) WEFT_TRY(weft_json_string(rope, "type", &type, err));
-    if (!type || strcmp(type, "default") == 0 || strcmp(type, "mrope") == 0) out->scaling = WEFT_ROPE_DEFAULT;
-    else if (strcmp(type, "linear") == 0) out->scaling = WEFT_ROPE_LINEAR;
-    else if (strcmp(type, "dynamic") == 0) out->scaling = WEFT_ROPE_DYNAMIC;
-    else if (strcmp(type, "yarn") == 0) out->scaling = WEFT_ROPE_YARN;
-    else return weft_fail(err, WEFT_ERR_UNSUPPORTED, "%s: %srope_type '%.32s' is not supported; default, linear, dynamic and yarn are", rope.file, rope.prefix, type);
+    if (!type || strcmp(type, "default") == 0 || strcmp(type, "mrope") == 0)
+        out->scaling = WEFT_ROPE_DEFAULT;
+    else if (strcmp(type, "linear") == 0)
+        out->scaling = WEFT_ROPE_LINEAR;
+    else if (strcmp(type, "dynamic") == 0)
+        out->scaling = WEFT_ROPE_DYNAMIC;
+    else if (strcmp(type, "yarn") == 0)
+        out->scaling = WEFT_ROPE_YARN;
+    else
+        return weft_fail(err, WEFT_ERR_UNSUPPORTED,
+                         "%s: %srope_type '%.32s' is not supported; default, linear, dynamic and yarn are", rope.file,
+                         rope.prefix, type);
     return WEFT_OK;
 }
 
-static weft_status read_rope_scaling(weft_json text, weft_json rope, double max_position, weft_rope_config *out, weft_error *err) {
+static weft_status read_rope_scaling(weft_json text, weft_json rope, double max_position, weft_rope_config *out,
+                                     weft_error *err) {
     out->factor = 1;
     out->truncate = true;
     out->beta_fast = 32;
@@ -59,8 +70,10 @@ static weft_status read_rope_scaling(weft_json text, weft_json rope, double max_
     if (out->scaling == WEFT_ROPE_DEFAULT) return WEFT_OK;
     if (out->scaling == WEFT_ROPE_YARN) {
         /* A length beside the rope object wins over the one inside it. */
-        WEFT_TRY(weft_json_number(rope, "original_max_position_embeddings", 1, WEFT_POSITION_MAX, max_position, &out->original_max_position, err));
-        WEFT_TRY(weft_json_number(text, "original_max_position_embeddings", 1, WEFT_POSITION_MAX, out->original_max_position, &out->original_max_position, err));
+        WEFT_TRY(weft_json_number(rope, "original_max_position_embeddings", 1, WEFT_POSITION_MAX, max_position,
+                                  &out->original_max_position, err));
+        WEFT_TRY(weft_json_number(text, "original_max_position_embeddings", 1, WEFT_POSITION_MAX,
+                                  out->original_max_position, &out->original_max_position, err));
         WEFT_TRY(weft_json_number(rope, "beta_fast", 0, 1e6, 32, &out->beta_fast, err));
         WEFT_TRY(weft_json_number(rope, "beta_slow", 0, 1e6, 1, &out->beta_slow, err));
         if (out->beta_fast == 0) out->beta_fast = 32;
@@ -86,16 +99,21 @@ static weft_status read_rope(weft_checkpoint *ck, weft_json text, weft_text_conf
     double partial;
     WEFT_TRY(weft_json_number(text, "partial_rotary_factor", 0, 1, 1, &partial, err));
     WEFT_TRY(weft_json_number(rope, "partial_rotary_factor", 0, 1, partial, &partial, err));
-    if (partial != 1) return weft_fail(err, WEFT_ERR_UNSUPPORTED, "%s: partial_rotary_factor %g is not supported, only 1", text.file, partial);
+    if (partial != 1)
+        return weft_fail(err, WEFT_ERR_UNSUPPORTED, "%s: partial_rotary_factor %g is not supported, only 1", text.file,
+                         partial);
     WEFT_TRY(read_mrope_section(rope, out->section, err));
     int64_t stated = out->section[0] + out->section[1] + out->section[2];
     if (stated != t->head_dim / 2 && weft_json_has(rope, "mrope_section"))
-        weft_checkpoint_warn(ck, "config.json: mrope_section adds up to %lld, the heads have %lld rotary pairs", (long long)stated, (long long)t->head_dim / 2);
+        weft_checkpoint_warn(ck, "config.json: mrope_section adds up to %lld, the heads have %lld rotary pairs",
+                             (long long)stated, (long long)t->head_dim / 2);
     bool interleaved;
     WEFT_TRY(weft_json_bool(rope, "mrope_interleaved", true, &interleaved, err));
     /* transformers interleaves for this family whatever the key says, and so do the trained weights. */
     out->layout = WEFT_ROPE_INTERLEAVED;
-    if (!interleaved) weft_checkpoint_warn(ck, "config.json: mrope_interleaved is false; this architecture always interleaves, so the key is ignored");
+    if (!interleaved)
+        weft_checkpoint_warn(
+            ck, "config.json: mrope_interleaved is false; this architecture always interleaves, so the key is ignored");
     WEFT_TRY(read_rope_type(rope, out, err));
     return read_rope_scaling(text, rope, (double)t->max_position, out, err);
 }
@@ -105,7 +123,9 @@ static weft_status read_rope(weft_checkpoint *ck, weft_json text, weft_text_conf
 static weft_status refuse_bool(weft_json json, const char *key, weft_error *err) {
     bool value;
     WEFT_TRY(weft_json_bool(json, key, false, &value, err));
-    if (value) return weft_fail(err, WEFT_ERR_UNSUPPORTED, "%s: %s%s is true, which is not supported", json.file, json.prefix, key);
+    if (value)
+        return weft_fail(err, WEFT_ERR_UNSUPPORTED, "%s: %s%s is true, which is not supported", json.file, json.prefix,
+                         key);
     return WEFT_OK;
 }
 
@@ -113,7 +133,8 @@ static weft_status demand_word(weft_json json, const char *key, const char *want
     const char *word;
     WEFT_TRY(weft_json_string(json, key, &word, err));
     if (word && strcmp(word, wanted) != 0)
-        return weft_fail(err, WEFT_ERR_UNSUPPORTED, "%s: %s%s is '%.32s'; only '%s' is supported", json.file, json.prefix, key, word, wanted);
+        return weft_fail(err, WEFT_ERR_UNSUPPORTED, "%s: %s%s is '%.32s'; only '%s' is supported", json.file,
+                         json.prefix, key, word, wanted);
     return WEFT_OK;
 }
 
@@ -126,12 +147,16 @@ static weft_status read_moe(weft_checkpoint *ck, weft_json text, weft_text_confi
     bool norm;
     WEFT_TRY(weft_json_bool(text, "norm_topk_prob", true, &norm, err));
     t->norm_topk_prob = true; /* the reference's router renormalises without asking */
-    if (!norm) weft_checkpoint_warn(ck, "config.json: norm_topk_prob is false; this architecture always renormalises, so the key is ignored");
+    if (!norm)
+        weft_checkpoint_warn(
+            ck, "config.json: norm_topk_prob is false; this architecture always renormalises, so the key is ignored");
     const json_t *only, *layer;
     size_t i;
     WEFT_TRY(weft_json_array(text, "mlp_only_layers", &only, err));
     json_array_foreach(only, i, layer) {
-        if (!json_is_integer(layer)) return weft_fail(err, WEFT_ERR_FORMAT, "%s: text_config.mlp_only_layers must hold layer numbers", text.file);
+        if (!json_is_integer(layer))
+            return weft_fail(err, WEFT_ERR_FORMAT, "%s: text_config.mlp_only_layers must hold layer numbers",
+                             text.file);
         int64_t n = json_integer_value(layer);
         if (n >= 0 && n < WEFT_LAYERS_MAX) t->mlp_only[n] = true;
     }
@@ -142,11 +167,16 @@ static weft_status read_text(weft_checkpoint *ck, weft_json root, weft_json text
     weft_text_config *t = &ck->config.text;
     WEFT_TRY(weft_json_int(text, "vocab_size", 1, WEFT_VOCAB_MAX, 151936, &t->vocab_size, err));
     WEFT_TRY(weft_json_int(text, "hidden_size", 1, WEFT_WIDTH_MAX, moe ? 2048 : 4096, &t->hidden_size, err));
-    WEFT_TRY(weft_json_int(text, "intermediate_size", 1, WEFT_WIDTH_MAX, moe ? 5632 : 22016, &t->intermediate_size, err));
+    WEFT_TRY(
+        weft_json_int(text, "intermediate_size", 1, WEFT_WIDTH_MAX, moe ? 5632 : 22016, &t->intermediate_size, err));
     WEFT_TRY(weft_json_int(text, "num_hidden_layers", 1, WEFT_LAYERS_MAX, moe ? 24 : 32, &t->layers, err));
     WEFT_TRY(weft_json_int(text, "num_attention_heads", 1, 4096, moe ? 16 : 32, &t->heads, err));
     bool null_kv = text.object && json_is_null(json_object_get(text.object, "num_key_value_heads"));
-    WEFT_TRY(weft_json_int(text, "num_key_value_heads", 1, t->heads, null_kv ? t->heads : moe ? 16 : 32, &t->kv_heads, err));
+    WEFT_TRY(weft_json_int(text, "num_key_value_heads", 1, t->heads,
+                           null_kv ? t->heads
+                           : moe   ? 16
+                                   : 32,
+                           &t->kv_heads, err));
     WEFT_TRY(weft_json_int(text, "head_dim", 2, 256, moe ? t->hidden_size / t->heads : 128, &t->head_dim, err));
     WEFT_TRY(weft_json_int(text, "max_position_embeddings", 1, WEFT_POSITION_MAX, 128000, &t->max_position, err));
     WEFT_TRY(weft_json_number(text, "rms_norm_eps", 0, 1, 1e-6, &t->rms_norm_eps, err));
@@ -165,7 +195,8 @@ static weft_status read_text(weft_checkpoint *ck, weft_json root, weft_json text
 /* ---- vision ---- */
 
 /* An integer, or a list of equal ones (kernel sizes are stated either way). */
-static weft_status read_size(weft_json json, const char *key, int64_t max, int64_t fallback, int64_t *out, weft_error *err) {
+static weft_status read_size(weft_json json, const char *key, int64_t max, int64_t fallback, int64_t *out,
+                             weft_error *err) {
     const json_t *value = json.object ? json_object_get(json.object, key) : NULL;
     if (!json_is_array(value)) return weft_json_int(json, key, 1, max, fallback, out, err);
     size_t n = json_array_size(value);
@@ -173,7 +204,8 @@ static weft_status read_size(weft_json json, const char *key, int64_t max, int64
         const json_t *each = json_array_get(value, i);
         if (!json_is_integer(each) || json_integer_value(each) < 1 || json_integer_value(each) > max ||
             json_integer_value(each) != json_integer_value(json_array_get(value, 0)))
-            return weft_fail(err, WEFT_ERR_UNSUPPORTED, "%s: %s%s must be one whole number from 1 to %lld", json.file, json.prefix, key, (long long)max);
+            return weft_fail(err, WEFT_ERR_UNSUPPORTED, "%s: %s%s must be one whole number from 1 to %lld", json.file,
+                             json.prefix, key, (long long)max);
         *out = json_integer_value(each);
     }
     if (n == 0) return weft_fail(err, WEFT_ERR_FORMAT, "%s: %s%s is an empty list", json.file, json.prefix, key);
@@ -187,12 +219,16 @@ static weft_status read_deepstack(weft_json vision, weft_vision_config *v, weft_
     WEFT_TRY(weft_json_array(vision, "deepstack_visual_indexes", &list, err));
     size_t count = list ? json_array_size(list) : 3;
     if (count > WEFT_DEEPSTACK_MAX)
-        return weft_fail(err, WEFT_ERR_LIMIT, "%s: %zu DeepStack layers, the limit is %d", vision.file, count, WEFT_DEEPSTACK_MAX);
+        return weft_fail(err, WEFT_ERR_LIMIT, "%s: %zu DeepStack layers, the limit is %d", vision.file, count,
+                         WEFT_DEEPSTACK_MAX);
     v->deepstack_count = (int)count;
     for (int i = 0; i < v->deepstack_count; i++) {
         const json_t *value = list ? json_array_get(list, (size_t)i) : NULL;
-        if (list && (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) >= v->layers))
-            return weft_fail(err, WEFT_ERR_FORMAT, "%s: vision_config.deepstack_visual_indexes must hold layer numbers from 0 to %lld", vision.file, (long long)v->layers - 1);
+        if (list &&
+            (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) >= v->layers))
+            return weft_fail(err, WEFT_ERR_FORMAT,
+                             "%s: vision_config.deepstack_visual_indexes must hold layer numbers from 0 to %lld",
+                             vision.file, (long long)v->layers - 1);
         int layer = list ? (int)json_integer_value(value) : published[i], at = i;
         for (; at > 0 && v->deepstack_layers[at - 1] > layer; at--) {
             v->deepstack_layers[at] = v->deepstack_layers[at - 1];
@@ -220,7 +256,8 @@ static weft_status read_vision(weft_json vision, weft_vision_config *v, weft_err
     WEFT_TRY(weft_json_int(vision, "num_position_embeddings", 1, 1 << 24, 2304, &positions, err));
     v->position_side = (int64_t)floor(sqrt((double)positions));
     if (v->position_side * v->position_side != positions)
-        return weft_fail(err, WEFT_ERR_FORMAT, "%s: vision_config.num_position_embeddings is %lld, not a square", vision.file, (long long)positions);
+        return weft_fail(err, WEFT_ERR_FORMAT, "%s: vision_config.num_position_embeddings is %lld, not a square",
+                         vision.file, (long long)positions);
     v->layer_norm_eps = 1e-6;
     weft_json rope;
     WEFT_TRY(weft_json_object(vision, "rope_parameters", "vision_config.rope_parameters.", &rope, err));
@@ -229,13 +266,15 @@ static weft_status read_vision(weft_json vision, weft_vision_config *v, weft_err
     const char *type;
     WEFT_TRY(weft_json_string(rope, "rope_type", &type, err));
     if (type && strcmp(type, "axial") != 0 && strcmp(type, "default") != 0)
-        return weft_fail(err, WEFT_ERR_UNSUPPORTED, "%s: vision_config.rope_parameters.rope_type '%.32s' is not supported", vision.file, type);
+        return weft_fail(err, WEFT_ERR_UNSUPPORTED,
+                         "%s: vision_config.rope_parameters.rope_type '%.32s' is not supported", vision.file, type);
     return read_deepstack(vision, v, err);
 }
 
 /* ---- the rest of config.json ---- */
 
-/* Published FP8: e4m3 with one scale for every 128 x 128 block. Other quantisations keep their weights in ways of their own. */
+/* Published FP8: e4m3 with one scale for every 128 x 128 block. Other quantisations keep their weights in ways of their
+ * own. */
 static weft_status check_quantization(weft_json root, weft_error *err) {
     weft_json q;
     WEFT_TRY(weft_json_object(root, "quantization_config", "quantization_config.", &q, err));
@@ -244,8 +283,10 @@ static weft_status check_quantization(weft_json root, weft_error *err) {
     WEFT_TRY(demand_word(q, "fmt", "e4m3", err));
     const json_t *block;
     WEFT_TRY(weft_json_array(q, "weight_block_size", &block, err));
-    if (block && (json_array_size(block) != 2 || json_integer_value(json_array_get(block, 0)) != 128 || json_integer_value(json_array_get(block, 1)) != 128))
-        return weft_fail(err, WEFT_ERR_UNSUPPORTED, "%s: quantization_config.weight_block_size: only [128, 128] is supported", root.file);
+    if (block && (json_array_size(block) != 2 || json_integer_value(json_array_get(block, 0)) != 128 ||
+                  json_integer_value(json_array_get(block, 1)) != 128))
+        return weft_fail(err, WEFT_ERR_UNSUPPORTED,
+                         "%s: quantization_config.weight_block_size: only [128, 128] is supported", root.file);
     return WEFT_OK;
 }
 
@@ -261,12 +302,15 @@ static weft_status read_eos(weft_json json, weft_generation_config *g, weft_erro
     const json_t *value = json.object ? json_object_get(json.object, "eos_token_id") : NULL;
     if (!value || json_is_null(value)) return WEFT_OK;
     size_t count = json_is_array(value) ? json_array_size(value) : 1;
-    if (count > WEFT_EOS_MAX) return weft_fail(err, WEFT_ERR_LIMIT, "%s: %seos_token_id holds %zu ids, the limit is %d", json.file, json.prefix, count, WEFT_EOS_MAX);
+    if (count > WEFT_EOS_MAX)
+        return weft_fail(err, WEFT_ERR_LIMIT, "%s: %seos_token_id holds %zu ids, the limit is %d", json.file,
+                         json.prefix, count, WEFT_EOS_MAX);
     g->eos_count = (int)count;
     for (int i = 0; i < g->eos_count; i++) {
         const json_t *id = json_is_array(value) ? json_array_get(value, (size_t)i) : value;
         if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) > WEFT_VOCAB_MAX)
-            return weft_fail(err, WEFT_ERR_FORMAT, "%s: %seos_token_id must be a token id or a list of them", json.file, json.prefix);
+            return weft_fail(err, WEFT_ERR_FORMAT, "%s: %seos_token_id must be a token id or a list of them", json.file,
+                             json.prefix);
         g->eos[i] = json_integer_value(id);
     }
     return WEFT_OK;
@@ -280,7 +324,8 @@ static weft_status read_config(weft_checkpoint *ck, const json_t *object, weft_e
     if (!type) return weft_fail(err, WEFT_ERR_FORMAT, "config.json: model_type is missing");
     bool moe = strcmp(type, "qwen3_vl_moe") == 0;
     if (!moe && strcmp(type, "qwen3_vl") != 0)
-        return weft_fail(err, WEFT_ERR_UNSUPPORTED, "config.json: model_type '%.64s' is not supported; qwen3_vl and qwen3_vl_moe are", type);
+        return weft_fail(err, WEFT_ERR_UNSUPPORTED,
+                         "config.json: model_type '%.64s' is not supported; qwen3_vl and qwen3_vl_moe are", type);
     snprintf(config->architecture, sizeof config->architecture, "%s", type);
     WEFT_TRY(check_quantization(root, err));
     WEFT_TRY(weft_json_object(root, "text_config", "text_config.", &text, err));
@@ -296,7 +341,8 @@ static weft_status read_config(weft_checkpoint *ck, const json_t *object, weft_e
 
 /* ---- generation_config.json ---- */
 
-static weft_status read_stated(weft_json json, const char *key, double min, double max, bool *has, double *value, weft_error *err) {
+static weft_status read_stated(weft_json json, const char *key, double min, double max, bool *has, double *value,
+                               weft_error *err) {
     *has = weft_json_has(json, key);
     return weft_json_number(json, key, min, max, 0, value, err);
 }
@@ -308,7 +354,8 @@ static weft_status read_generation(const json_t *object, weft_generation_config 
     WEFT_TRY(read_stated(json, "temperature", 0, 100, &g->has_temperature, &g->temperature, err));
     WEFT_TRY(read_stated(json, "top_p", 0, 1, &g->has_top_p, &g->top_p, err));
     WEFT_TRY(read_stated(json, "min_p", 0, 1, &g->has_min_p, &g->min_p, err));
-    WEFT_TRY(read_stated(json, "repetition_penalty", 1e-3, 100, &g->has_repetition_penalty, &g->repetition_penalty, err));
+    WEFT_TRY(
+        read_stated(json, "repetition_penalty", 1e-3, 100, &g->has_repetition_penalty, &g->repetition_penalty, err));
     WEFT_TRY(read_stated(json, "presence_penalty", -100, 100, &g->has_presence_penalty, &g->presence_penalty, err));
     g->has_top_k = weft_json_has(json, "top_k");
     WEFT_TRY(weft_json_int(json, "top_k", 0, WEFT_VOCAB_MAX, 0, &g->top_k, err));
@@ -319,7 +366,8 @@ static weft_status read_generation(const json_t *object, weft_generation_config 
 
 static weft_status load(weft_checkpoint *ck, const char *name, json_t **root, weft_error *err) {
     char *path = NULL;
-    if (asprintf(&path, "%s/%s", ck->folder, name) < 0) return weft_fail(err, WEFT_ERR_MEMORY, "%s: out of memory", name);
+    if (asprintf(&path, "%s/%s", ck->folder, name) < 0)
+        return weft_fail(err, WEFT_ERR_MEMORY, "%s: out of memory", name);
     weft_status status = weft_json_load(path, false, root, err);
     free(path);
     return status;

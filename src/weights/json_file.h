@@ -1,6 +1,7 @@
 /* Small JSON files of a checkpoint folder: reading them under a size cap, and values with type and range checks.
  *
- * Every failure names the file, the key (dotted path) and what was found. An absent key and a null are the same thing. */
+ * Every failure names the file, the key (dotted path) and what was found. An absent key and a null are the same thing.
+ */
 #ifndef WEFT_WEIGHTS_JSON_FILE_H
 #define WEFT_WEIGHTS_JSON_FILE_H
 
@@ -26,7 +27,8 @@ typedef struct weft_json {
 weft_status weft_json_load(const char *path, bool integers_as_reals, json_t **root, weft_error *err);
 
 /* Parses `size` bytes that must be one object; `flags` are jansson's. `path` is for the message. */
-weft_status weft_json_parse(const char *path, const char *text, size_t size, size_t flags, json_t **root, weft_error *err);
+weft_status weft_json_parse(const char *path, const char *text, size_t size, size_t flags, json_t **root,
+                            weft_error *err);
 
 /* The member object `key`, or an absent one; any other type is an error. `prefix` is for messages, static. */
 weft_status weft_json_object(weft_json json, const char *key, const char *prefix, weft_json *member, weft_error *err);
@@ -34,8 +36,10 @@ bool weft_json_has(weft_json json, const char *key); /* present and not null */
 
 /* Required when `fallback` is WEFT_JSON_REQUIRED. */
 enum { WEFT_JSON_REQUIRED = -1 };
-weft_status weft_json_int(weft_json json, const char *key, int64_t min, int64_t max, int64_t fallback, int64_t *value, weft_error *err);
-weft_status weft_json_number(weft_json json, const char *key, double min, double max, double fallback, double *value, weft_error *err);
+weft_status weft_json_int(weft_json json, const char *key, int64_t min, int64_t max, int64_t fallback, int64_t *value,
+                          weft_error *err);
+weft_status weft_json_number(weft_json json, const char *key, double min, double max, double fallback, double *value,
+                             weft_error *err);
 weft_status weft_json_bool(weft_json json, const char *key, bool fallback, bool *value, weft_error *err);
 /* *text is borrowed; NULL when absent. */
 weft_status weft_json_string(weft_json json, const char *key, const char **text, weft_error *err);

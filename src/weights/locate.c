@@ -31,7 +31,9 @@ static bool ends_with(const char *name, const char *suffix) {
     return n > s && strcasecmp(name + n - s, suffix) == 0;
 }
 
-static bool is_mmproj(const char *name) { return strcasestr(name, "mmproj") != NULL; }
+static bool is_mmproj(const char *name) {
+    return strcasestr(name, "mmproj") != NULL;
+}
 
 /* "…-00002-of-00005.gguf": 2; 0 for a name of another form. */
 static int part_number(const char *name) {
@@ -47,26 +49,35 @@ static char *join(const char *folder, const char *name) {
     return asprintf(&path, "%s/%s", folder, name) < 0 ? NULL : path;
 }
 
-static int compare_names(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+static int compare_names(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
 
 /* The folder's .gguf files, sorted: the mmproj ones or the others; of split files the first part only. */
 static weft_status list_gguf(const char *folder, bool mmproj, name_list *list, weft_error *err) {
     *list = (name_list){0};
     DIR *dir = opendir(folder);
-    if (!dir) return weft_fail(err, errno == ENOENT ? WEFT_ERR_NOT_FOUND : WEFT_ERR_IO, "%s: cannot open the folder: %s", folder, strerror(errno));
+    if (!dir)
+        return weft_fail(err, errno == ENOENT ? WEFT_ERR_NOT_FOUND : WEFT_ERR_IO, "%s: cannot open the folder: %s",
+                         folder, strerror(errno));
     weft_status status = WEFT_OK;
     for (struct dirent *entry; status == WEFT_OK && (entry = readdir(dir));) {
         const char *name = entry->d_name;
         if (name[0] == '.' || !ends_with(name, ".gguf") || is_mmproj(name) != mmproj || part_number(name) > 1) continue;
-        char **grown = list->count < WEFT_FOLDER_FILES_MAX ? realloc(list->names, sizeof *grown * (list->count + 1)) : NULL;
+        char **grown =
+            list->count < WEFT_FOLDER_FILES_MAX ? realloc(list->names, sizeof *grown * (list->count + 1)) : NULL;
         char *copy = grown ? strdup(name) : NULL;
         if (grown) list->names = grown;
-        if (copy) list->names[list->count++] = copy;
-        else status = weft_fail(err, WEFT_ERR_LIMIT, "%s: too many GGUF files (or no memory); name the file", folder);
+        if (copy)
+            list->names[list->count++] = copy;
+        else
+            status = weft_fail(err, WEFT_ERR_LIMIT, "%s: too many GGUF files (or no memory); name the file", folder);
     }
     closedir(dir);
-    if (status != WEFT_OK) free_names(list);
-    else if (list->count > 1) qsort(list->names, list->count, sizeof *list->names, compare_names);
+    if (status != WEFT_OK)
+        free_names(list);
+    else if (list->count > 1)
+        qsort(list->names, list->count, sizeof *list->names, compare_names);
     return status;
 }
 
@@ -109,13 +120,18 @@ static weft_status locate_in_folder(const char *folder, weft_location *out, weft
     weft_status status = WEFT_OK;
     char names[700];
     if (list.count > 1)
-        status = weft_fail(err, WEFT_ERR_INVALID, "%s: holds %zu GGUF models; name one of them: %s", folder, list.count, enumerate(&list, names, sizeof names));
+        status = weft_fail(err, WEFT_ERR_INVALID, "%s: holds %zu GGUF models; name one of them: %s", folder, list.count,
+                           enumerate(&list, names, sizeof names));
     else if (list.count == 0 && config)
-        status = weft_fail(err, WEFT_ERR_NOT_FOUND, "%s: config.json is there, but neither model.safetensors nor model.safetensors.index.json", folder);
+        status = weft_fail(err, WEFT_ERR_NOT_FOUND,
+                           "%s: config.json is there, but neither model.safetensors nor model.safetensors.index.json",
+                           folder);
     else if (list.count == 0 && tensors)
-        status = weft_fail(err, WEFT_ERR_NOT_FOUND, "%s: the safetensors are there, but config.json is missing", folder);
+        status =
+            weft_fail(err, WEFT_ERR_NOT_FOUND, "%s: the safetensors are there, but config.json is missing", folder);
     else if (list.count == 0)
-        status = weft_fail(err, WEFT_ERR_NOT_FOUND, "%s: no model here: neither config.json with safetensors nor a .gguf file", folder);
+        status = weft_fail(err, WEFT_ERR_NOT_FOUND,
+                           "%s: no model here: neither config.json with safetensors nor a .gguf file", folder);
     else if (!(out->gguf = join(folder, list.names[0])))
         status = weft_fail(err, WEFT_ERR_MEMORY, "%s: out of memory", folder);
     free_names(&list);
@@ -132,7 +148,8 @@ static char *folder_of(const char *path) {
 static weft_status locate(const char *path, weft_location *out, weft_error *err) {
     struct stat info;
     if (stat(path, &info) != 0)
-        return weft_fail(err, errno == ENOENT || errno == ENOTDIR ? WEFT_ERR_NOT_FOUND : WEFT_ERR_IO, "%s: %s", path, strerror(errno));
+        return weft_fail(err, errno == ENOENT || errno == ENOTDIR ? WEFT_ERR_NOT_FOUND : WEFT_ERR_IO, "%s: %s", path,
+                         strerror(errno));
     bool folder = S_ISDIR(info.st_mode);
     out->folder = folder ? strdup(path) : folder_of(path);
     if (!out->folder) return weft_fail(err, WEFT_ERR_MEMORY, "%s: out of memory", path);
@@ -175,7 +192,8 @@ static void model_stem(const char *path, char *out, size_t size) {
     out[0] = 0;
     char *rest = NULL;
     for (char *word = strtok_r(name, "-.", &rest); word; word = strtok_r(NULL, "-.", &rest)) {
-        bool type = ((word[0] == 'q' || word[0] == 'f') && isdigit((unsigned char)word[1]) && !strchr(word, 'v')) || strncmp(word, "bf16", 4) == 0 || strncmp(word, "iq", 2) == 0 || strcmp(word, "ud") == 0;
+        bool type = ((word[0] == 'q' || word[0] == 'f') && isdigit((unsigned char)word[1]) && !strchr(word, 'v')) ||
+                    strncmp(word, "bf16", 4) == 0 || strncmp(word, "iq", 2) == 0 || strcmp(word, "ud") == 0;
         if (type || strcmp(word, "mmproj") == 0 || strcmp(word, "mmproj_") == 0) continue;
         int written = snprintf(out + at, size - at, "%s%s", at ? "-" : "", word);
         if (written < 0 || (size_t)written >= size - at) return;
@@ -190,8 +208,10 @@ static void narrow(name_list *list, bool (*keep)(const char *name, const void *c
     if (kept == 0) return;
     size_t at = 0;
     for (size_t i = 0; i < list->count; i++) {
-        if (keep(list->names[i], context)) list->names[at++] = list->names[i];
-        else free(list->names[i]);
+        if (keep(list->names[i], context))
+            list->names[at++] = list->names[i];
+        else
+            free(list->names[i]);
     }
     list->count = at;
 }
@@ -208,8 +228,10 @@ static bool fits(const char *name, const void *context) {
     uint64_t dim = 0;
     const char *architecture = "";
     size_t size = 0;
-    bool yes = path && weft_gguf_open(path, &g, NULL) == WEFT_OK && weft_gguf_string(g, "general.architecture", &architecture, &size, NULL) == WEFT_OK &&
-               size == 4 && memcmp(architecture, "clip", 4) == 0 && weft_gguf_u64(g, "clip.vision.projection_dim", &dim, NULL) == WEFT_OK && dim == fit->hidden_size;
+    bool yes = path && weft_gguf_open(path, &g, NULL) == WEFT_OK &&
+               weft_gguf_string(g, "general.architecture", &architecture, &size, NULL) == WEFT_OK && size == 4 &&
+               memcmp(architecture, "clip", 4) == 0 &&
+               weft_gguf_u64(g, "clip.vision.projection_dim", &dim, NULL) == WEFT_OK && dim == fit->hidden_size;
     weft_gguf_close(g);
     free(path);
     return yes;
@@ -241,7 +263,9 @@ weft_status weft_locate_mmproj(const weft_gguf *text, uint64_t hidden_size, weft
         narrow(&list, same_stem, stem);
         narrow(&list, is_f16, NULL);
         if (list.count > 1)
-            status = weft_fail(err, WEFT_ERR_INVALID, "%s: several mmproj files could belong to this model; name one with --mmproj: %s", folder, enumerate(&list, names, sizeof names));
+            status = weft_fail(err, WEFT_ERR_INVALID,
+                               "%s: several mmproj files could belong to this model; name one with --mmproj: %s",
+                               folder, enumerate(&list, names, sizeof names));
     }
     if (status == WEFT_OK && list.count == 1) {
         char *path = join(folder, list.names[0]);

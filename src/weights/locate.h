@@ -16,8 +16,8 @@ typedef struct weft_location {
 weft_status weft_locate(const char *path, weft_location *location, weft_error *err);
 void weft_location_free(weft_location *location);
 
-/* The mmproj beside `text`, opened: a file whose name holds "mmproj", of architecture clip. Of several, those that fit the
- * hidden size, then those named like the model, then F16; when more than one is left, an error that names them and
+/* The mmproj beside `text`, opened: a file whose name holds "mmproj", of architecture clip. Of several, those that fit
+ * the hidden size, then those named like the model, then F16; when more than one is left, an error that names them and
  * --mmproj. *mmproj is NULL when there is none. */
 weft_status weft_locate_mmproj(const weft_gguf *text, uint64_t hidden_size, weft_gguf **mmproj, weft_error *err);
 

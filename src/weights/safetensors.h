@@ -11,8 +11,8 @@ enum {
     WEFT_SAFETENSORS_FILES_MAX = 4096,
 };
 
-/* Opens folder/model.safetensors, else the shards that folder/model.safetensors.index.json names. Shards must lie in the
- * folder itself: a name with a path in it is refused. WEFT_ERR_NOT_FOUND: the folder has neither file. */
+/* Opens folder/model.safetensors, else the shards that folder/model.safetensors.index.json names. Shards must lie in
+ * the folder itself: a name with a path in it is refused. WEFT_ERR_NOT_FOUND: the folder has neither file. */
 weft_status weft_safetensors_open(const char *folder, weft_safetensors **files, weft_error *err);
 /* Opens one file by its path. */
 weft_status weft_safetensors_open_file(const char *path, weft_safetensors **files, weft_error *err);

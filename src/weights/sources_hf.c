@@ -40,7 +40,8 @@ static weft_status take_template(weft_checkpoint *ck, const json_t *value, const
         }
         if (!text) weft_checkpoint_warn(ck, "%s: none of its chat templates is named 'default'", origin);
     } else if (!text) {
-        return weft_fail(err, WEFT_ERR_FORMAT, "%s: chat_template must be a string or a list of named templates", origin);
+        return weft_fail(err, WEFT_ERR_FORMAT, "%s: chat_template must be a string or a list of named templates",
+                         origin);
     }
     if (!text) return WEFT_OK;
     if (strlen(text) > CHAT_TEMPLATE_MAX)
@@ -95,6 +96,7 @@ weft_status weft_sources_read_hf(weft_checkpoint *ck, weft_error *err) {
     WEFT_TRY(template_from_json(ck, "chat_template.json", err));
     WEFT_TRY(template_from_text(ck, err));
     WEFT_TRY(template_from_json(ck, "tokenizer_config.json", err));
-    if (!ck->sources.chat_template) weft_checkpoint_warn(ck, "no chat template in the checkpoint: the built-in one is used");
+    if (!ck->sources.chat_template)
+        weft_checkpoint_warn(ck, "no chat template in the checkpoint: the built-in one is used");
     return WEFT_OK;
 }

@@ -1,7 +1,7 @@
 /* The table of a checkpoint's tensors: look-up by name, and values as f32.
  *
- * The table owns its array and the names; the data stays in the mapped file. Refuses names that could not be printed and
- * names that occur twice. */
+ * The table owns its array and the names; the data stays in the mapped file. Refuses names that could not be printed
+ * and names that occur twice. */
 #include "weights/tensor.h"
 
 #include <stdlib.h>
@@ -14,8 +14,10 @@ const weft_tensor *weft_tensor_find(const weft_tensor_table *table, const char *
         const weft_tensor *tensor = &table->tensors[table->by_name[middle]];
         int order = strcmp(name, tensor->name);
         if (order == 0) return tensor;
-        if (order < 0) high = middle;
-        else low = middle + 1;
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
     }
     return NULL;
 }
@@ -29,7 +31,11 @@ int64_t weft_tensor_elements(const weft_tensor *tensor) {
 /* Bytes of the UTF-8 character at `s`, or 0 when it is broken (overlong forms and surrogates included). */
 static size_t utf8_length(const uint8_t *s, size_t size) {
     static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t n = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : s[0] >= 0xe0 && s[0] < 0xf0 ? 3 : s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : 0;
+    size_t n = s[0] < 0x80                   ? 1
+               : s[0] >= 0xc2 && s[0] < 0xe0 ? 2
+               : s[0] >= 0xe0 && s[0] < 0xf0 ? 3
+               : s[0] >= 0xf0 && s[0] < 0xf5 ? 4
+                                             : 0;
     if (n < 2) return n;
     if (n > size) return 0;
     uint32_t c = s[0] & (0xffu >> (n + 1));
@@ -51,11 +57,14 @@ bool weft_text_is_plain(const char *text, size_t size) {
     return true;
 }
 
-weft_status weft_tensor_table_add(weft_tensor_table *table, const char *path, const weft_tensor *tensor, const char *name, size_t size, weft_error *err) {
+weft_status weft_tensor_table_add(weft_tensor_table *table, const char *path, const weft_tensor *tensor,
+                                  const char *name, size_t size, weft_error *err) {
     if (size == 0 || size > WEFT_TENSOR_NAME_MAX)
-        return weft_fail(err, WEFT_ERR_FORMAT, "%s: tensor %lld has a name of %zu bytes; 1 to %d are allowed", path, (long long)table->count, size, WEFT_TENSOR_NAME_MAX);
+        return weft_fail(err, WEFT_ERR_FORMAT, "%s: tensor %lld has a name of %zu bytes; 1 to %d are allowed", path,
+                         (long long)table->count, size, WEFT_TENSOR_NAME_MAX);
     if (!weft_text_is_plain(name, size))
-        return weft_fail(err, WEFT_ERR_FORMAT, "%s: the name of tensor %lld holds control characters or is not UTF-8", path, (long long)table->count);
+        return weft_fail(err, WEFT_ERR_FORMAT, "%s: the name of tensor %lld holds control characters or is not UTF-8",
+                         path, (long long)table->count);
     if (table->count >= WEFT_TENSORS_MAX)
         return weft_fail(err, WEFT_ERR_LIMIT, "%s: more than %d tensors", path, WEFT_TENSORS_MAX);
     if (table->count == table->capacity) {
@@ -130,7 +139,8 @@ weft_status weft_tensor_to_f32(const weft_tensor *tensor, float *out, weft_error
             out[i] = tensor->type == WEFT_F16 ? f16_to_f32(h) : weft_bf16_to_f32(h);
         }
     } else if (tensor->type == WEFT_TYPE_COUNT || tensor->type == WEFT_F8_E4M3) {
-        return weft_fail(err, WEFT_ERR_UNSUPPORTED, "tensor '%s' is stored as %s, which cannot be read here", tensor->name, tensor->type_name);
+        return weft_fail(err, WEFT_ERR_UNSUPPORTED, "tensor '%s' is stored as %s, which cannot be read here",
+                         tensor->name, tensor->type_name);
     } else {
         const weft_kernels *kernels;
         WEFT_TRY(weft_kernels_select("ref", &kernels, err));

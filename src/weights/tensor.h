@@ -6,8 +6,8 @@
 
 enum {
     WEFT_TENSOR_DIMS_MAX = 5,
-    WEFT_TENSOR_NAME_MAX = 255,      /* bytes */
-    WEFT_TENSORS_MAX = 1 << 20,      /* in one checkpoint */
+    WEFT_TENSOR_NAME_MAX = 255, /* bytes */
+    WEFT_TENSORS_MAX = 1 << 20, /* in one checkpoint */
 };
 
 typedef struct weft_tensor {
@@ -15,8 +15,9 @@ typedef struct weft_tensor {
     const char *type_name; /* the file's own word for the type ("BF16", "IQ4_XS"); static */
     weft_type type;        /* WEFT_TYPE_COUNT: a type of the format that weft does not compute with */
     int dims;              /* 0 … WEFT_TENSOR_DIMS_MAX */
-    int64_t shape[WEFT_TENSOR_DIMS_MAX]; /* outermost first (row-major); GGUF's reversed order is turned round at open */
-    const void *data;      /* range-checked; alignment is whatever the file has */
+    int64_t
+        shape[WEFT_TENSOR_DIMS_MAX]; /* outermost first (row-major); GGUF's reversed order is turned round at open */
+    const void *data;                /* range-checked; alignment is whatever the file has */
     size_t bytes;
 } weft_tensor;
 
@@ -24,7 +25,7 @@ typedef struct weft_tensor_table {
     weft_tensor *tensors; /* in file order */
     int64_t count;
     int64_t capacity;
-    int64_t *by_name;     /* [count] indices in name order, made by weft_tensor_table_finish */
+    int64_t *by_name; /* [count] indices in name order, made by weft_tensor_table_finish */
 } weft_tensor_table;
 
 /* By name, or NULL. O(log n). */
@@ -35,7 +36,8 @@ int64_t weft_tensor_elements(const weft_tensor *tensor);
 
 /* For the readers: appends *tensor, taking a copy of the `size` bytes of its name (tensor->name is ignored). `path` is
  * for the message. Refuses names that are too long or hold control characters or broken UTF-8. */
-weft_status weft_tensor_table_add(weft_tensor_table *table, const char *path, const weft_tensor *tensor, const char *name, size_t size, weft_error *err);
+weft_status weft_tensor_table_add(weft_tensor_table *table, const char *path, const weft_tensor *tensor,
+                                  const char *name, size_t size, weft_error *err);
 /* Sorts by name; a name that occurs twice is an error. To be called once, after the last add. */
 weft_status weft_tensor_table_finish(weft_tensor_table *table, const char *path, weft_error *err);
 void weft_tensor_table_free(weft_tensor_table *table);

@@ -1,7 +1,8 @@
-/* Small model files made in C: a temporary folder, and writers of GGUF and safetensors that can also write wrong things.
+/* Small model files made in C: a temporary folder, and writers of GGUF and safetensors that can also write wrong
+ * things.
  *
- * Values follow from the tensor's name and the element's index (file_value), so a test can tell where a view points. They
- * are small whole numbers, exact in every plain type. */
+ * Values follow from the tensor's name and the element's index (file_value), so a test can tell where a view points.
+ * They are small whole numbers, exact in every plain type. */
 #ifndef WEFT_TESTS_FILES_H
 #define WEFT_TESTS_FILES_H
 
@@ -20,7 +21,9 @@ static inline int files_remove_one(const char *path, const struct stat *info, in
     (void)info, (void)kind, (void)ftw;
     return remove(path);
 }
-static inline void files_end(void) { nftw(files_folder, files_remove_one, 16, FTW_DEPTH | FTW_PHYS); }
+static inline void files_end(void) {
+    nftw(files_folder, files_remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
 static inline void files_begin(void) {
     const char *base = getenv("TMPDIR");
     snprintf(files_folder, sizeof files_folder, "%s/weft-test-XXXXXX", base ? base : "/tmp");
@@ -51,7 +54,9 @@ static inline void files_write(const char *path, const void *bytes, size_t size)
     }
     fclose(file);
 }
-static inline void files_text(const char *path, const char *text) { files_write(path, text, strlen(text)); }
+static inline void files_text(const char *path, const char *text) {
+    files_write(path, text, strlen(text));
+}
 
 /* ---- values ---- */
 
@@ -91,9 +96,15 @@ static inline void put(bytes *b, const void *data, size_t size) {
     if (size) memcpy(b->data + b->size, data, size);
     b->size += size;
 }
-static inline void put_u32(bytes *b, uint32_t v) { put(b, &v, 4); }
-static inline void put_u64(bytes *b, uint64_t v) { put(b, &v, 8); }
-static inline void put_f32(bytes *b, float v) { put(b, &v, 4); }
+static inline void put_u32(bytes *b, uint32_t v) {
+    put(b, &v, 4);
+}
+static inline void put_u64(bytes *b, uint64_t v) {
+    put(b, &v, 8);
+}
+static inline void put_f32(bytes *b, float v) {
+    put(b, &v, 4);
+}
 static inline void put_string(bytes *b, const char *text) {
     put_u64(b, strlen(text));
     put(b, text, strlen(text));
@@ -111,8 +122,10 @@ static inline void put_values(bytes *b, const char *name, weft_type type, int64_
     for (int64_t i = 0; i < count; i++) {
         float v = file_value(name, i);
         uint16_t h = type == WEFT_F16 ? file_f16(v) : file_bf16(v);
-        if (type == WEFT_F32) put_f32(b, v);
-        else put(b, &h, 2);
+        if (type == WEFT_F32)
+            put_f32(b, v);
+        else
+            put(b, &h, 2);
     }
 }
 
@@ -125,7 +138,9 @@ typedef struct gguf_writer {
     size_t alignment;
 } gguf_writer;
 
-static inline gguf_writer gguf_begin(void) { return (gguf_writer){.version = 3, .alignment = 32}; }
+static inline gguf_writer gguf_begin(void) {
+    return (gguf_writer){.version = 3, .alignment = 32};
+}
 static inline void gguf_key_head(gguf_writer *w, const char *key, uint32_t kind) {
     put_string(&w->keys, key);
     put_u32(&w->keys, kind);
@@ -149,11 +164,13 @@ static inline void gguf_array_head(gguf_writer *w, const char *key, uint32_t kin
     put_u64(&w->keys, count);
 }
 static inline uint32_t gguf_type_id(weft_type type) {
-    static const uint32_t ids[] = {[WEFT_F32] = 0, [WEFT_F16] = 1, [WEFT_BF16] = 30, [WEFT_Q4_0] = 2, [WEFT_Q4_1] = 3, [WEFT_Q5_0] = 6,
-                                   [WEFT_Q5_1] = 7, [WEFT_Q8_0] = 8, [WEFT_Q4_K] = 12, [WEFT_Q5_K] = 13, [WEFT_Q6_K] = 14};
+    static const uint32_t ids[] = {
+        [WEFT_F32] = 0,  [WEFT_F16] = 1,  [WEFT_BF16] = 30, [WEFT_Q4_0] = 2,  [WEFT_Q4_1] = 3, [WEFT_Q5_0] = 6,
+        [WEFT_Q5_1] = 7, [WEFT_Q8_0] = 8, [WEFT_Q4_K] = 12, [WEFT_Q5_K] = 13, [WEFT_Q6_K] = 14};
     return ids[type];
 }
-static inline void gguf_info(gguf_writer *w, const char *name, uint32_t type_id, int dims, const int64_t *shape, uint64_t offset) {
+static inline void gguf_info(gguf_writer *w, const char *name, uint32_t type_id, int dims, const int64_t *shape,
+                             uint64_t offset) {
     put_string(&w->infos, name);
     put_u32(&w->infos, (uint32_t)dims);
     for (int i = dims - 1; i >= 0; i--) put_u64(&w->infos, (uint64_t)shape[i]);
@@ -206,8 +223,10 @@ static inline void st_tensor(st_writer *w, const char *name, weft_type type, con
     char text[512];
     size_t begin = w->data.size;
     int64_t count = 1;
-    int n = snprintf(text, sizeof text, "%s\"%s\":{\"dtype\":\"%s\",\"shape\":[", w->header.size ? "," : "", name, st_dtype(type));
-    for (int i = 0; shape[i]; count *= shape[i++]) n += snprintf(text + n, sizeof text - (size_t)n, "%s%lld", i ? "," : "", (long long)shape[i]);
+    int n = snprintf(text, sizeof text, "%s\"%s\":{\"dtype\":\"%s\",\"shape\":[", w->header.size ? "," : "", name,
+                     st_dtype(type));
+    for (int i = 0; shape[i]; count *= shape[i++])
+        n += snprintf(text + n, sizeof text - (size_t)n, "%s%lld", i ? "," : "", (long long)shape[i]);
     put_values(&w->data, name, type, count);
     n += snprintf(text + n, sizeof text - (size_t)n, "],\"data_offsets\":[%zu,%zu]}", begin, w->data.size);
     put(&w->header, text, (size_t)n);

@@ -1,5 +1,5 @@
-/* GGUF reader: good files are read as written; every kind of damage is refused with a message that names it; no truncation
- * and no flipped byte does harm. */
+/* GGUF reader: good files are read as written; every kind of damage is refused with a message that names it; no
+ * truncation and no flipped byte does harm. */
 #include "files.h"
 
 /* One good file: every kind of key, several tensors. */
@@ -51,7 +51,8 @@ static void test_keys(const weft_gguf *g) {
     CHECK_INT(u, 0x1234);
     CHECK_OK(weft_gguf_u64(g, "a.u64", &u, &err), err);
     CHECK(u == UINT64_MAX);
-    CHECK(weft_gguf_u64(g, "a.i8", &u, &err) == WEFT_ERR_FORMAT && strstr(err.message, "a.i8") && strstr(err.message, "negative"));
+    CHECK(weft_gguf_u64(g, "a.i8", &u, &err) == WEFT_ERR_FORMAT && strstr(err.message, "a.i8") &&
+          strstr(err.message, "negative"));
     CHECK(weft_gguf_u64(g, "a.i16", &u, &err) == WEFT_ERR_FORMAT);
     CHECK(weft_gguf_u64(g, "a.f32", &u, &err) == WEFT_ERR_FORMAT && strstr(err.message, "f32"));
     CHECK(weft_gguf_u64(g, "none", &u, &err) == WEFT_ERR_FORMAT && strstr(err.message, "'none' is missing"));
@@ -111,7 +112,8 @@ static void test_good(uint32_t version, size_t alignment) {
         CHECK(t && t->dims == 3 && t->shape[2] == 256 && t->bytes == 4 * 144);
         CHECK(!weft_tensor_find(table, "five") && !weft_tensor_find(table, ""));
         uint64_t size = 0;
-        CHECK(weft_gguf_file(g, 0, &size) && size == b.size && !weft_gguf_file(g, 1, &size) && !weft_gguf_file(g, -1, &size));
+        CHECK(weft_gguf_file(g, 0, &size) && size == b.size && !weft_gguf_file(g, 1, &size) &&
+              !weft_gguf_file(g, -1, &size));
     }
     weft_gguf_close(g);
     free(b.data);
@@ -164,7 +166,8 @@ static void test_flips(void) {
         memcpy(b.data, good.data, good.size);
         for (uint64_t n = testing_random(&random) % 3 + 1; n > 0; n--) {
             size_t at = testing_random(&random) % (good.size * 2 / 3); /* mostly the header */
-            b.data[at] = testing_random(&random) % 4 ? (uint8_t)testing_random(&random) : (uint8_t)(testing_random(&random) % 2 ? 255 : 0);
+            b.data[at] = testing_random(&random) % 4 ? (uint8_t)testing_random(&random)
+                                                     : (uint8_t)(testing_random(&random) % 2 ? 255 : 0);
         }
         weft_gguf *g = NULL;
         weft_error err = {0};
@@ -185,7 +188,8 @@ static void expect_refused(gguf_writer *w, weft_status wanted, const char *words
     weft_gguf *g = NULL;
     gguf_end(w, files_path("bad.gguf"));
     weft_status status = weft_gguf_open(files_path("bad.gguf"), &g, &err);
-    CHECK_MSG(status == wanted && !g && strstr(err.message, words), "want %d '%s', got %d '%s'", (int)wanted, words, (int)status, err.message);
+    CHECK_MSG(status == wanted && !g && strstr(err.message, words), "want %d '%s', got %d '%s'", (int)wanted, words,
+              (int)status, err.message);
     weft_gguf_close(g);
 }
 
@@ -244,7 +248,8 @@ static void test_bad_keys(void) {
 
 static void test_bad_tensors(void) {
     gguf_writer w = gguf_begin();
-    gguf_tensor(&w, "t", WEFT_F32, SHAPE(4)), gguf_tensor(&w, "u", WEFT_F32, SHAPE(4)), gguf_tensor(&w, "t", WEFT_F32, SHAPE(4));
+    gguf_tensor(&w, "t", WEFT_F32, SHAPE(4)), gguf_tensor(&w, "u", WEFT_F32, SHAPE(4)),
+        gguf_tensor(&w, "t", WEFT_F32, SHAPE(4));
     expect_refused(&w, WEFT_ERR_FORMAT, "'t' is there twice");
     gguf_tensor(&w, "t", WEFT_F32, SHAPE(16)), gguf_info(&w, "u", 0, 1, SHAPE(8), 32);
     expect_refused(&w, WEFT_ERR_FORMAT, "share bytes");
@@ -312,12 +317,14 @@ static void expect_split(const char *path, weft_status wanted, const char *words
     weft_gguf *g = NULL;
     weft_error err = {0};
     weft_status status = weft_gguf_open(path, &g, &err);
-    CHECK_MSG(status == wanted && strstr(status ? err.message : "", words), "want %d '%s', got %d '%s'", (int)wanted, words, (int)status, err.message);
+    CHECK_MSG(status == wanted && strstr(status ? err.message : "", words), "want %d '%s', got %d '%s'", (int)wanted,
+              words, (int)status, err.message);
     weft_gguf_close(g);
 }
 
 static void test_splits(void) {
-    const char *p1 = files_path("s-00001-of-00003.gguf"), *p2 = files_path("s-00002-of-00003.gguf"), *p3 = files_path("s-00003-of-00003.gguf");
+    const char *p1 = files_path("s-00001-of-00003.gguf"), *p2 = files_path("s-00002-of-00003.gguf"),
+               *p3 = files_path("s-00003-of-00003.gguf");
     write_part(p1, 0, 3, 2, NULL); /* a first part of metadata only, as converters write */
     write_part(p2, 1, 3, 2, "a");
     write_part(p3, 2, 3, 2, "b");

@@ -1,5 +1,5 @@
-/* Safetensors reader: one file and shards are read as written; every fault of header, cover and index is refused by name;
- * no truncation and no flipped byte does harm. */
+/* Safetensors reader: one file and shards are read as written; every fault of header, cover and index is refused by
+ * name; no truncation and no flipped byte does harm. */
 #include "files.h"
 
 static bytes good_file(size_t pad_to) {
@@ -50,7 +50,8 @@ static void test_truncation(void) {
         weft_safetensors *s = NULL;
         weft_error err = {0};
         weft_status status = open_bytes(&cut, &s, &err);
-        CHECK_MSG(status != WEFT_OK && !s && strstr(err.message, "x.safetensors"), "cut to %zu bytes: %s", size, err.message);
+        CHECK_MSG(status != WEFT_OK && !s && strstr(err.message, "x.safetensors"), "cut to %zu bytes: %s", size,
+                  err.message);
         weft_safetensors_close(s);
     }
     free(b.data);
@@ -66,7 +67,8 @@ static void test_flips(void) {
         for (uint64_t n = testing_random(&random) % 3 + 1; n > 0; n--) {
             static const char likely[] = "0123456789,:[]{}\"-.eE \\u\0\xff";
             size_t at = testing_random(&random) % (good.size * 3 / 4);
-            b.data[at] = testing_random(&random) % 2 ? (uint8_t)testing_random(&random) : (uint8_t)likely[testing_random(&random) % (sizeof likely - 1)];
+            b.data[at] = testing_random(&random) % 2 ? (uint8_t)testing_random(&random)
+                                                     : (uint8_t)likely[testing_random(&random) % (sizeof likely - 1)];
         }
         weft_safetensors *s = NULL;
         weft_error err = {0};
@@ -92,7 +94,8 @@ static void expect_header(const char *header, size_t data_size, weft_status want
     weft_safetensors *s = NULL;
     weft_error err = {0};
     weft_status status = open_bytes(&b, &s, &err);
-    CHECK_MSG(status == wanted && strstr(status ? err.message : "", words), "%s: want %d '%s', got %d '%s'", header, (int)wanted, words, (int)status, err.message);
+    CHECK_MSG(status == wanted && strstr(status ? err.message : "", words), "%s: want %d '%s', got %d '%s'", header,
+              (int)wanted, words, (int)status, err.message);
     weft_safetensors_close(s);
     free(b.data);
 }
@@ -101,33 +104,52 @@ static void test_headers(void) {
     expect_header("{}", 0, WEFT_OK, "");
     expect_header("{\"__metadata__\":{\"format\":\"pt\"}}", 0, WEFT_OK, "");
     expect_header("{\"t\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]}}", 4, WEFT_OK, "");
-    expect_header("{\"t\":{\"dtype\":\"F32\",\"shape\":[0,3],\"data_offsets\":[0,0]},\"u\":{\"dtype\":\"U8\",\"shape\":[3],\"data_offsets\":[0,3]}}", 3, WEFT_OK, "");
+    expect_header("{\"t\":{\"dtype\":\"F32\",\"shape\":[0,3],\"data_offsets\":[0,0]},\"u\":{\"dtype\":\"U8\",\"shape\":"
+                  "[3],\"data_offsets\":[0,3]}}",
+                  3, WEFT_OK, "");
     expect_header("{\"__metadata__\":5}", 0, WEFT_ERR_FORMAT, "__metadata__");
     expect_header("[1,2]", 0, WEFT_ERR_FORMAT, "JSON object");
     expect_header("{\"t\":", 0, WEFT_ERR_FORMAT, "not valid JSON");
     expect_header("{\"t\":3}", 0, WEFT_ERR_FORMAT, "'t' is not an object");
     expect_header("{\"t\":{\"shape\":[1],\"data_offsets\":[0,4]}}", 4, WEFT_ERR_FORMAT, "no dtype");
-    expect_header("{\"t\":{\"dtype\":\"F99\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4, WEFT_ERR_FORMAT, "unknown dtype 'F99'");
+    expect_header("{\"t\":{\"dtype\":\"F99\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4, WEFT_ERR_FORMAT,
+                  "unknown dtype 'F99'");
     expect_header("{\"t\":{\"dtype\":\"F32\",\"data_offsets\":[0,4]}}", 4, WEFT_ERR_FORMAT, "no shape");
-    expect_header("{\"t\":{\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,4]}}", 4, WEFT_ERR_FORMAT, "impossible shape");
-    expect_header("{\"t\":{\"dtype\":\"F32\",\"shape\":[1.5],\"data_offsets\":[0,4]}}", 4, WEFT_ERR_FORMAT, "impossible shape");
-    expect_header("{\"t\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,4]}}", 4, WEFT_ERR_FORMAT, "impossible shape");
-    expect_header("{\"t\":{\"dtype\":\"F32\",\"shape\":[9223372036854775807],\"data_offsets\":[0,4]}}", 4, WEFT_ERR_FORMAT, "impossible shape");
-    expect_header("{\"t\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1],\"data_offsets\":[0,4]}}", 4, WEFT_ERR_UNSUPPORTED, "6 dimensions");
+    expect_header("{\"t\":{\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,4]}}", 4, WEFT_ERR_FORMAT,
+                  "impossible shape");
+    expect_header("{\"t\":{\"dtype\":\"F32\",\"shape\":[1.5],\"data_offsets\":[0,4]}}", 4, WEFT_ERR_FORMAT,
+                  "impossible shape");
+    expect_header("{\"t\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,4]}}", 4,
+                  WEFT_ERR_FORMAT, "impossible shape");
+    expect_header("{\"t\":{\"dtype\":\"F32\",\"shape\":[9223372036854775807],\"data_offsets\":[0,4]}}", 4,
+                  WEFT_ERR_FORMAT, "impossible shape");
+    expect_header("{\"t\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1],\"data_offsets\":[0,4]}}", 4, WEFT_ERR_UNSUPPORTED,
+                  "6 dimensions");
     expect_header("{\"t\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,4]}}", 4, WEFT_ERR_FORMAT, "need 8");
     expect_header("{\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,5]}}", 5, WEFT_ERR_FORMAT, "need 4");
     expect_header("{\"t\":{\"dtype\":\"F4\",\"shape\":[3],\"data_offsets\":[0,1]}}", 1, WEFT_ERR_FORMAT, "'t'");
     expect_header("{\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0]}}", 4, WEFT_ERR_FORMAT, "data_offsets");
-    expect_header("{\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[\"0\",4]}}", 4, WEFT_ERR_FORMAT, "data_offsets");
-    expect_header("{\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[-4,0]}}", 4, WEFT_ERR_FORMAT, "lies at bytes -4");
+    expect_header("{\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[\"0\",4]}}", 4, WEFT_ERR_FORMAT,
+                  "data_offsets");
+    expect_header("{\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[-4,0]}}", 4, WEFT_ERR_FORMAT,
+                  "lies at bytes -4");
     expect_header("{\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,0]}}", 4, WEFT_ERR_FORMAT, "lies at");
-    expect_header("{\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", 4, WEFT_ERR_FORMAT, "download complete");
-    expect_header("{\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", 8, WEFT_ERR_FORMAT, "4 bytes before tensor 't'");
-    expect_header("{\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 8, WEFT_ERR_FORMAT, "4 bytes after the last tensor");
-    expect_header("{\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"u\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[3,5]}}", 5, WEFT_ERR_FORMAT, "share bytes");
-    expect_header("{\"t\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},\"t\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[1,2]}}", 2, WEFT_ERR_FORMAT, "duplicate");
-    expect_header("{\"a\\u0007b\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}", 1, WEFT_ERR_FORMAT, "control characters");
-    expect_header("{\"\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}", 1, WEFT_ERR_FORMAT, "name of 0 bytes");
+    expect_header("{\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", 4, WEFT_ERR_FORMAT,
+                  "download complete");
+    expect_header("{\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", 8, WEFT_ERR_FORMAT,
+                  "4 bytes before tensor 't'");
+    expect_header("{\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 8, WEFT_ERR_FORMAT,
+                  "4 bytes after the last tensor");
+    expect_header("{\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"u\":{\"dtype\":\"U8\",\"shape\":["
+                  "2],\"data_offsets\":[3,5]}}",
+                  5, WEFT_ERR_FORMAT, "share bytes");
+    expect_header("{\"t\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},\"t\":{\"dtype\":\"U8\",\"shape\":[1]"
+                  ",\"data_offsets\":[1,2]}}",
+                  2, WEFT_ERR_FORMAT, "duplicate");
+    expect_header("{\"a\\u0007b\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}", 1, WEFT_ERR_FORMAT,
+                  "control characters");
+    expect_header("{\"\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}", 1, WEFT_ERR_FORMAT,
+                  "name of 0 bytes");
     bytes b = {0};
     weft_safetensors *s;
     weft_error err;
@@ -165,10 +187,12 @@ static void expect_index(const char *map, weft_status wanted, const char *words)
     weft_safetensors *s = NULL;
     weft_error err = {0};
     weft_status status = weft_safetensors_open(files_folder, &s, &err);
-    CHECK_MSG(status == wanted && strstr(status ? err.message : "", words), "%s: want %d '%s', got %d '%s'", map, (int)wanted, words, (int)status, err.message);
+    CHECK_MSG(status == wanted && strstr(status ? err.message : "", words), "%s: want %d '%s', got %d '%s'", map,
+              (int)wanted, words, (int)status, err.message);
     if (s) {
         uint64_t size;
-        CHECK(weft_safetensors_tensors(s)->count == 2 && weft_safetensors_file(s, 1, &size) && !weft_safetensors_file(s, 2, &size));
+        CHECK(weft_safetensors_tensors(s)->count == 2 && weft_safetensors_file(s, 1, &size) &&
+              !weft_safetensors_file(s, 2, &size));
     }
     weft_safetensors_close(s);
 }
@@ -193,7 +217,8 @@ static void test_shards(void) {
     expect_index("{\"a\":\"\"}", WEFT_ERR_FORMAT, "not a .safetensors file");
     expect_index("{\"a\":\"m1.safetensors\",\"b\":\"m9.safetensors\"}", WEFT_ERR_NOT_FOUND, "m9.safetensors");
     expect_index("{\"a\":\"m2.safetensors\",\"b\":\"m1.safetensors\"}", WEFT_ERR_FORMAT, "where the index says");
-    expect_index("{\"a\":\"m1.safetensors\",\"b\":\"m2.safetensors\",\"c\":\"m2.safetensors\"}", WEFT_ERR_FORMAT, "'c' is not in m2.safetensors");
+    expect_index("{\"a\":\"m1.safetensors\",\"b\":\"m2.safetensors\",\"c\":\"m2.safetensors\"}", WEFT_ERR_FORMAT,
+                 "'c' is not in m2.safetensors");
     expect_index("{\"a\":\"m1.safetensors\",\"b\":\"m3.safetensors\"}", WEFT_ERR_FORMAT, "'a' is there twice");
     write_shard(files_path("model.safetensors"), "whole"); /* a single file wins over an index */
     CHECK_OK(weft_safetensors_open(files_folder, &s, &err), err);
