@@ -27,10 +27,10 @@ class Shape:
     max_positions: int = 8192
 
 
-# Picture sizes (width, height) with their share: about 64 visual tokens each. The shipped processor scales every picture
-# to this area, so that what a user sends looks like what was trained.
-SIZES = {(256, 256): 5, (288, 224): 4, (224, 288): 2, (320, 192): 2, (192, 320): 1, (256, 224): 2, (320, 224): 1}
-PIXELS = 256 * 256
+# Picture sizes (width, height) with their share. The shipped processor scales every picture to the area of the last
+# stage's sizes, so that what a user sends looks like what was trained.
+SMALL = {(160, 160): 5, (192, 128): 2, (192, 160): 2, (128, 192): 1, (160, 128): 1}     # about 25 visual tokens
+FULL = {(256, 256): 5, (288, 224): 4, (224, 288): 2, (320, 192): 2, (192, 320): 1, (256, 224): 2, (320, 224): 1}  # 64
 CROP = (128, 96)
 
 
@@ -55,6 +55,7 @@ class Stage:
     auxiliary: float = 1.0           # weight of the auxiliary losses
     curriculum: float = 0.3          # share of the steps over which the number of candidates grows to full
     kinds: dict = field(default_factory=dict)   # scene kind -> weight
+    sizes: dict = field(default_factory=lambda: FULL)   # (width, height) -> weight
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Plan:
     shape: Shape
     stages: tuple
     seed: int = 1
+    pixels: int = 256 * 256          # area to which the shipped processor scales pictures
     save_every: int = 50             # steps between checkpoints
 
     def stage(self, name: str) -> Stage:
@@ -70,13 +72,15 @@ class Plan:
 
 
 MIX = {"shapes": 5, "settings": 2.2, "dialog": 1.3, "sign": 2, "note": 0.5}
+SHAPES = {"shapes": 1}
 
+# Shapes and chat only, small pictures: what an hour of one busy core can teach truly.
 FIRST = Plan("first", Shape(), (
-    Stage("read", "read", steps=700, pictures=10, crops=40, kinds=MIX, decay=0.1, floor=0.4, curriculum=0.4),
-    Stage("recall", "recall", steps=500, texts=16, share=5, kinds=MIX, decay=0.1, floor=0.4, curriculum=0.5),
-    Stage("joint", "joint", steps=1600, start=("recall", "read"), pictures=12, vision_rate=0.6, crops=8, texts=2,
-          auxiliary=0.3, kinds=MIX, decay=0.4),
-), save_every=20)
+    Stage("read", "read", steps=200, pictures=12, kinds=SHAPES, sizes=SMALL, decay=0.1, floor=0.5, curriculum=0.0),
+    Stage("recall", "recall", steps=150, texts=14, share=5, kinds=SHAPES, sizes=SMALL, decay=0.1, floor=0.5),
+    Stage("joint", "joint", steps=900, start=("recall", "read"), pictures=8, texts=2, auxiliary=0.5, kinds=SHAPES, sizes=SMALL,
+          share=5, decay=0.4, curriculum=0.2),
+), pixels=160 * 160, save_every=20)
 
 # All stages in three minutes on a laptop, only to see that every part works.
 SMOKE = Plan("smoke", Shape(vision_hidden=64, vision_layers=4, vision_heads=1, vision_ffn=128, taps=(0, 1, 2), hidden=64,

@@ -1,4 +1,7 @@
-"""Held-out examination of an exported folder through transformers' own processor and `generate`.
+"""Held-out examination of an exported folder through transformers' model and `generate`.
+
+Prompts come from the folder's own chat template and tokenizer; pixels from lab/pixels.py, which equals the published
+processor bit for bit.
 
     python -m lab.tiny.evaluate --model models/tiny/instruct --count 50
 
@@ -18,7 +21,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
+from tokenizers import Tokenizer
+from transformers import Qwen3VLForConditionalGeneration
+from transformers.utils.chat_template_utils import render_jinja_template
+
+from lab import pixels
 
 from . import chat, fonts, questions, scenes
 
@@ -69,27 +76,48 @@ def held_out(count: int, seed: int = SEED) -> list[Item]:
 
 
 class Answerer:
-    """Greedy answers of a checkpoint folder, in batches, through the published pipeline."""
+    """Greedy answers of a checkpoint folder, in batches, from nothing but its files."""
 
     def __init__(self, folder: Path):
-        self.processor = AutoProcessor.from_pretrained(folder)
-        self.processor.tokenizer.padding_side = "left"
+        read = lambda name: json.loads((Path(folder) / name).read_text(encoding="utf-8"))
+        self.tokenizer = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
+        self.template = (Path(folder) / "chat_template.jinja").read_text(encoding="utf-8")
+        self.size, self.generation = read("preprocessor_config.json"), read("generation_config.json")
         self.model = Qwen3VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
+
+    def _prepare(self, text, image):
+        """(ids, normalised patches or None, grid or None) of one question."""
+        content = [{"type": "text", "text": text}]
+        patches = grid = None
+        if image is not None:
+            content.insert(0, {"type": "image"})
+            limits = self.size["size"]
+            patches, grid = pixels.image_patches(np.asarray(image.convert("RGB")), limits["shortest_edge"], limits["longest_edge"])
+            patches = pixels.normalise(patches, self.size["image_mean"], self.size["image_std"])
+        prompt = render_jinja_template(conversations=[[{"role": "user", "content": content}]], chat_template=self.template,
+                                       add_generation_prompt=True)[0][0]
+        if grid:
+            prompt = prompt.replace("<|image_pad|>", "<|image_pad|>" * (grid[0] * grid[1] * grid[2] // 4))
+        return self.tokenizer.encode(prompt, add_special_tokens=False).ids, patches, grid
 
     @torch.no_grad()
     def __call__(self, items: list[tuple[str, Image.Image | None]], limit: int = 220) -> list[str]:
-        messages = []
-        for text, image in items:
-            content = [{"type": "text", "text": text}]
-            if image is not None:
-                content.insert(0, {"type": "image", "image": image})
-            messages.append([{"role": "user", "content": content}])
-        prompts = [self.processor.apply_chat_template(m, add_generation_prompt=True, tokenize=False) for m in messages]
-        images = [image for _, image in items if image is not None]
-        inputs = self.processor(text=prompts, images=images or None, padding=True, return_tensors="pt")
+        ready = [self._prepare(text, image) for text, image in items]
+        pad, ends = self.generation["pad_token_id"], self.generation["eos_token_id"]
+        length = max(len(r[0]) for r in ready)
+        ids = torch.tensor([[pad] * (length - len(r[0])) + r[0] for r in ready])
+        mask = torch.tensor([[0] * (length - len(r[0])) + [1] * len(r[0]) for r in ready])
+        inputs = dict(input_ids=ids, attention_mask=mask, mm_token_type_ids=(ids == self.model.config.image_token_id).int())
+        if any(r[2] for r in ready):
+            inputs.update(pixel_values=torch.from_numpy(np.concatenate([r[1] for r in ready if r[2]])),
+                          image_grid_thw=torch.tensor([r[2] for r in ready if r[2]]))
         self.model.model.rope_deltas = None
-        out = self.model.generate(**inputs, max_new_tokens=limit, do_sample=False)[:, inputs["input_ids"].shape[1]:]
-        return self.processor.batch_decode(out, skip_special_tokens=True)
+        out = self.model.generate(**inputs, max_new_tokens=limit, do_sample=False, eos_token_id=ends, pad_token_id=pad)
+        answers = []
+        for row in out[:, length:].tolist():
+            stop = next((i for i, t in enumerate(row) if t in ends), len(row))
+            answers.append(self.tokenizer.decode(row[:stop], skip_special_tokens=False))
+        return answers
 
 
 def overlap(a, b) -> float:

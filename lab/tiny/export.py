@@ -26,14 +26,15 @@ from . import config, text  # noqa: E402
 NAME = "weft-tiny-Instruct"
 
 
-def spec_of(shape: config.Shape) -> reference.Spec:
+def spec_of(plan: config.Plan) -> reference.Spec:
     """The same sizes in the reference tools' terms."""
+    shape = plan.shape
     return reference.Spec(
         hidden=shape.hidden, layers=shape.layers, heads=shape.heads, kv_heads=shape.kv_heads, head_dim=shape.head_dim,
         ffn=shape.ffn, vocab=text.VOCABULARY, tied=True, max_position=shape.max_positions, theta=shape.rope_theta,
         section=shape.mrope_section, v_hidden=shape.vision_hidden, v_layers=shape.vision_layers, v_heads=shape.vision_heads,
         v_ffn=shape.vision_ffn, taps=shape.taps, table_side=shape.position_side, entries=text.VOCABULARY - len(ADDED),
-        min_pixels=config.PIXELS, max_pixels=config.PIXELS, video_min_pixels=4 * 128 * 128, video_max_pixels=64 * config.PIXELS)
+        min_pixels=plan.pixels, max_pixels=plan.pixels, video_min_pixels=4 * plan.pixels, video_max_pixels=64 * plan.pixels)
 
 
 def weights_of(folder: Path, stage: str) -> dict[str, torch.Tensor]:
@@ -64,7 +65,7 @@ def folder(plan: config.Plan, work: Path, out: Path, stage: str | None = None) -
     """The Hugging Face folder of the last stage (or `stage`). Every file a published checkpoint has."""
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    spec = spec_of(plan.shape)
+    spec = spec_of(plan)
     ids = write_tokenizer(work, out)
     template = text.TEMPLATE.read_text(encoding="utf-8")
     (out / "chat_template.jinja").write_text(template, encoding="utf-8")
@@ -88,7 +89,7 @@ def gguf_files(plan: config.Plan, hf: Path, out: Path, kind: str) -> tuple[Path,
     from safetensors.torch import load_file
     hf, out = Path(hf), Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    spec = spec_of(plan.shape)
+    spec = spec_of(plan)
     weights = {k: v.float().numpy() for k, v in load_file(hf / "model.safetensors").items()}
     files = out / f"{NAME}-{kind}.gguf", out / f"mmproj-{NAME}-{kind}.gguf"
 

@@ -138,8 +138,8 @@ def choose(rng, found, limit, room=150):
 class Lessons:
     """Makes the batches of one stage."""
 
-    def __init__(self, plan: config.Plan, stage: config.Stage, codec):
-        self.plan, self.stage, self.codec = plan, stage, codec
+    def __init__(self, plan: config.Plan, stage: config.Stage, codec, rank: int = 0):
+        self.plan, self.stage, self.codec, self.rank = plan, stage, codec, rank
         self.paths = fonts.paths()
 
     def level(self, step: int) -> float:
@@ -150,10 +150,10 @@ class Lessons:
     def batches(self, step: int) -> list[dict]:
         """The parts of one optimiser step: pictures of one size, dense crops, text-only sequences."""
         stage = self.stage
-        rng = random.Random(f"{self.plan.seed}/{stage.name}/{step}")
+        rng = random.Random(f"{self.plan.seed}/{stage.name}/{step}/{self.rank}")
         parts = []
         if stage.task != "recall" and stage.pictures:
-            width, height = rng.choices(list(config.SIZES), list(config.SIZES.values()))[0]
+            width, height = rng.choices(list(stage.sizes), list(stage.sizes.values()))[0]
             count = max(1, round(stage.pictures * 64 / (width * height // 1024)))
             parts.append(self.pictures(rng, count, width, height, step, with_text=stage.task == "joint"))
         if stage.crops:
@@ -190,7 +190,7 @@ class Lessons:
         packed = []
         for i in range(count):
             if rng.random() < (0.85 if self.stage.task == "recall" else 0.35):
-                scene = self.scene(rng, 320, 256, step, draw=False)
+                scene = self.scene(rng, *rng.choice(list(self.stage.sizes)), step, draw=False)
                 asked = choose(rng, questions.ask(scene, rng), self.stage.share)
                 packed.append(sequence(self.codec, rng, asked, head=questions.as_text(scene, rng)))
             else:

@@ -149,6 +149,7 @@ class Heads(nn.Module):
         self.label = nn.Linear(shape.hidden, len(words.LABELS))
         self.colour = nn.Linear(shape.hidden, len(words.COLOUR_NAMES))
         self.box = nn.Linear(shape.hidden, 4 * 31)    # per side: hundreds 0..10, tens, units
+        self.place = nn.Linear(shape.hidden, 4)       # the same box as four fractions: learned long before the digits
         self.characters = nn.Linear(shape.vision_hidden, 4 * len(words.CHARACTERS))
         self.name = nn.Parameter(torch.full((shape.hidden,), 3.0))
 
@@ -173,6 +174,7 @@ class Heads(nn.Module):
             wanted, logits = box[known], self.box(merged[known]).view(-1, 4, 31)
             parts = ((logits[..., :11], wanted // 100, 1.0), (logits[..., 11:21], wanted // 10 % 10, 0.6), (logits[..., 21:], wanted % 10, 0.1))
             loss["box"] = sum(w * F.cross_entropy(l.flatten(0, 1), t.flatten()) for l, t, w in parts)
+            loss["place"] = 8 * F.smooth_l1_loss(self.place(merged[known]), wanted / 1000, beta=0.03)
             guess = sum(l.argmax(-1) * m for (l, _, _), m in zip(parts, (100, 10, 1)))
             right["box within 20"] = ((guess - wanted).abs() <= 20).float().mean().detach()
         if embedding is not None and "pieces" in target:

@@ -91,7 +91,7 @@ def _shape_questions(rng, scene):
     if missing not in names and rng.random() < 0.5:
         q.append(Question("not there", rng.choice([f"Where is the {missing}?", f"Locate the {missing}.", f"Find the {missing}."]),
                           f"There is no {missing}."))
-    q.append(_relation(rng, elements, names))
+    q.append(_relation(rng, scene, names))
     everything = [(scene.relative(e.box), e.name) for e in elements]
     q.append(Question("all boxes", rng.choice(["Locate all shapes.", "Find all objects and give their boxes.",
                                                "Locate every shape in the image, output in JSON.", "Detect all shapes.",
@@ -105,16 +105,16 @@ def _shape_questions(rng, scene):
     return [x for x in q if x]
 
 
-def _relation(rng, elements, names):
+def _relation(rng, scene, names):
     """Left/right or above/below of two unique shapes that are clearly apart on that axis."""
-    unique = [e for e in elements if names.count(e.name) == 1]
+    unique = [e for e in scene.elements if names.count(e.name) == 1]
     if len(unique) < 2:
         return None
     a, b = rng.sample(unique, 2)
     horizontal = rng.random() < 0.5
     i = 0 if horizontal else 1
     ca, cb = (a.box[i] + a.box[i + 2]) / 2, (b.box[i] + b.box[i + 2]) / 2
-    if abs(ca - cb) < 28:
+    if abs(ca - cb) < 0.11 * (scene.width if horizontal else scene.height):
         return None
     sides = ("to the left of", "to the right of") if horizontal else ("above", "below")
     true, false = sides if ca < cb else sides[::-1]

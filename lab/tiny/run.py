@@ -6,7 +6,10 @@
 """
 
 import argparse
+import os
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import torch
@@ -16,6 +19,22 @@ from . import config, train
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def spread(ranks: int, arguments: list[str]) -> None:
+    """Runs the training stages of the same command in `ranks` processes; any that fails stops all."""
+    with tempfile.TemporaryDirectory() as folder:
+        group = {**os.environ, "WEFT_LAB_GROUP": os.path.join(folder, "group")}
+        workers = [subprocess.Popen([sys.executable, "-m", "lab.tiny.run", *arguments], cwd=ROOT, env={**group, "WEFT_LAB_RANK": str(rank)})
+                   for rank in range(ranks)]
+        try:
+            for worker in workers:
+                if worker.wait() != 0:
+                    raise RuntimeError(f"a training process ended with status {worker.returncode}")
+        finally:
+            for worker in workers:
+                if worker.poll() is None:
+                    worker.terminate()
+
+
 def main(arguments=None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--plan", default="first", choices=sorted(config.PLANS))
@@ -23,6 +42,7 @@ def main(arguments=None) -> int:
     parser.add_argument("--only", help="one stage, or `evaluate`, or `export`")
     parser.add_argument("--steps", nargs="*", default=[], metavar="STAGE=STEPS")
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--ranks", type=int, default=1, help="processes that share the training stages")
     parser.add_argument("--export", type=Path, help="where the checkpoint goes; default models/tiny/instruct, smoke: the work folder")
     args = parser.parse_args(arguments)
     if args.threads:
@@ -30,9 +50,17 @@ def main(arguments=None) -> int:
     plan = config.with_steps(config.PLANS[args.plan], {k: int(v) for k, v in (s.split("=") for s in args.steps)})
     folder = args.folder or ROOT / ".lab" / plan.name
     folder.mkdir(parents=True, exist_ok=True)
-    for stage in plan.stages:
-        if args.only in (None, stage.name):
+    stages = [s for s in plan.stages if args.only in (None, s.name)]
+    if "WEFT_LAB_RANK" in os.environ:
+        train.join(int(os.environ["WEFT_LAB_RANK"]), args.ranks, Path(os.environ["WEFT_LAB_GROUP"]))
+        for stage in stages:
             train.Trainer(plan, stage, folder).run()
+        return 0
+    if args.ranks == 1:
+        for stage in stages:
+            train.Trainer(plan, stage, folder).run()
+    elif stages:
+        spread(args.ranks, sys.argv[1:] if arguments is None else arguments)
     if args.only in (None, "export", "evaluate"):
         from . import evaluate, export
         out = args.export or (folder / "instruct" if plan.name == "smoke" else ROOT / "models" / "tiny" / "instruct")

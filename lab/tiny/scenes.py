@@ -180,7 +180,8 @@ def shapes(rng, width, height, font_paths, level=6, draw=True) -> Scene:
     for _ in range(80):
         if len(placed) >= wanted:
             break
-        k = rng.randint(14, max(20, min(width, height) // (4 if wanted < 4 else 6)))
+        short = min(width, height)
+        k = rng.randint(max(9, short // 18), max(13, short // (4 if wanted < 4 else 6)))
         cx, cy = rng.randint(k + 2, width - k - 2), rng.randint(k + 2, height - k - 2)
         if any(math.hypot(cx - p[2], cy - p[3]) < (k + p[4]) * 1.25 for p in placed):
             continue

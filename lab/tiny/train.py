@@ -2,6 +2,9 @@
 
 State in the work folder: `<stage>.pt` (weights, auxiliary heads, optimisers, step), replaced atomically every few steps,
 and `<stage>.log`, one JSON line a report. Batches depend on the step alone, so a resumed run takes the same steps.
+
+Several processes (`ranks`) may share a stage: each draws its own batches, gradients are averaged, rank 0 saves. On few busy
+cores one thread a process is faster than many threads in one, which wait for each other at every operation.
 """
 
 import json
@@ -10,11 +13,18 @@ import time
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 
 from . import config, lessons, model as models, optimiser, text
 
 REPORT_EVERY = 10
+
+
+def join(rank: int, ranks: int, file: Path):
+    """Joins the group of processes of one stage; `file` is a fresh path that all of them name."""
+    if ranks > 1:
+        dist.init_process_group("gloo", init_method=f"file://{file}", rank=rank, world_size=ranks)
 
 
 def rate_at(stage: config.Stage, step: int) -> float:
@@ -31,7 +41,8 @@ class Trainer:
         self.model = models.build(plan.shape, self.codec.ids, text.VOCABULARY, plan.seed)
         self.heads = models.Heads(plan.shape)
         self.forward = models.Forward(self.model)
-        self.lessons = lessons.Lessons(plan, stage, self.codec)
+        self.rank, self.ranks = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+        self.lessons = lessons.Lessons(plan, stage, self.codec, self.rank)
         self.step, self.seconds = 0, 0.0
         self.optimisers = optimiser.make(self.model, self.heads, stage.rate, stage.vision_rate)
         if not self._resume():
@@ -60,7 +71,14 @@ class Trainer:
             wanted = {"read": lambda k: ".visual." in k, "recall": lambda k: ".visual." not in k}.get(task, lambda k: True)
             self.model.load_state_dict({k: v for k, v in state["model"].items() if wanted(k)}, strict=False)
             if task != "recall":
-                self.heads.load_state_dict(state["heads"])
+                self.heads.load_state_dict(state["heads"], strict=False)
+
+    def _average(self, parameters):
+        """Mean of the gradients over all ranks; a missing gradient counts as zero."""
+        flat = torch.cat([(p.grad if p.grad is not None else torch.zeros_like(p)).flatten() for p in parameters])
+        dist.all_reduce(flat)
+        for p, g in zip(parameters, (flat / self.ranks).split([p.numel() for p in parameters])):
+            p.grad = g.view_as(p)
 
     def save(self):
         state = dict(model=self.model.state_dict(), heads=self.heads.state_dict(), step=self.step, seconds=self.seconds,
@@ -106,6 +124,8 @@ class Trainer:
             loss = self.part_loss(part, report)
             loss.backward()
             total += float(loss.detach())
+        if self.ranks > 1:
+            self._average(parameters)
         torch.nn.utils.clip_grad_norm_([p for p in parameters if p.grad is not None], 1.0)
         for o in self.optimisers:
             for group in o.param_groups:
@@ -122,12 +142,14 @@ class Trainer:
         while self.step < end:
             for k, v in self.take_step().items():
                 mean[k] = mean[k] * 0.95 + v * 0.05 if k in mean else v
-            if self.step % REPORT_EVERY == 0 or self.step == end:
+            if self.rank == 0 and (self.step % REPORT_EVERY == 0 or self.step == end):
                 line = dict(step=self.step, minutes=round(self.seconds / 60, 1), step_seconds=round((time.time() - began) / (self.step - last), 2))
                 line.update({k: round(v, 3) for k, v in mean.items()})
                 print(self.stage.name, json.dumps(line), flush=True)
                 with open(self.folder / f"{self.stage.name}.log", "a", encoding="utf-8") as log:
                     log.write(json.dumps(line) + "\n")
                 last, began = self.step, time.time()
-            if self.step % self.plan.save_every == 0 or self.step == end:
+            if self.rank == 0 and (self.step % self.plan.save_every == 0 or self.step == end):
                 self.save()
+        if self.ranks > 1:
+            dist.barrier()  # the next stage reads what rank 0 just saved

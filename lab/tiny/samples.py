@@ -1,0 +1,116 @@
+"""Sample pictures for the page's front door, and the model card's table.
+
+    python -m lab.tiny.samples --model models/tiny/instruct --out models/tiny
+
+Draws scenes with seeds and fonts that training never used, keeps for each title the first one whose questions the model
+answers right, and writes samples/*.png, samples/samples.json and the table between the marks in README.md.
+A title without any right answer gets no sample.
+"""
+
+import argparse
+import json
+import random
+from pathlib import Path
+
+from PIL import Image
+
+from . import evaluate, fonts, questions, scenes
+
+SEED = 2_000_003
+TRIES = 24
+BYTES_MAX = 30_000
+# title, scene kind, question kind, exact question, candidates wanted (elements of the scene: low, high)
+WANTED = [
+    ("What is in this picture?", "shapes", "describe", "What is in this picture?", (3, 4)),
+    ("What colour is it?", "shapes", "colour", "What colour is the {shape}?", (3, 5)),
+    ("Where is it?", "shapes", "locate", "Where is the {name}?", (3, 5)),
+    ("How many?", "shapes", "count", "How many {plural} are there?", (3, 5)),
+    ("List the settings", "settings", "list", "List the settings.", (3, 5)),
+    ("What does the sign say?", "sign", "read", "What does the sign say?", (1, 1)),
+    ("Is it left or right?", "shapes", "relation", None, (2, 4)),
+]
+MARKS = ("<!-- figures -->", "<!-- end of figures -->")
+
+
+def _question(scene, rng, kind, form):
+    """A question of `kind` in exactly the wanted form, or None when this scene has none."""
+    for q in questions.ask(scene, rng):
+        if q.kind != kind:
+            continue
+        if form is None:
+            return q if q.text.endswith("?") else None
+        names = [form.format(shape=e.shape, name=e.name, plural=e.shape + "s") for e in scene.elements]
+        if q.text in names:
+            return q
+    return None
+
+
+def _right(item, answer) -> bool:
+    figures = evaluate.score(item, answer)
+    return min(figures.values()) >= (1.0 if "characters alike" not in figures else 0.999)
+
+
+def choose(answerer, title, kind, question_kind, form, wanted, seed):
+    """(image, question) of the first scene with a right answer, or None. Figures of all tries do not matter here:
+    the card's table tells how often such a question is answered right."""
+    rng, paths, items = random.Random(f"{seed}/{title}"), fonts.paths(held_out=True), []
+    for _ in range(TRIES * 40):
+        if len(items) == TRIES:
+            break
+        scene = scenes.make(kind, rng, *rng.choice([(256, 256), (288, 224)]), paths)
+        if not wanted[0] <= len(scene.elements) <= wanted[1]:
+            continue
+        q = _question(scene, rng, question_kind, form)
+        if q and not (question_kind == "count" and "no " in q.answer):
+            items.append(evaluate.Item(f"{kind}: {question_kind}", q, Image.fromarray(scene.image)))
+    for start in range(0, len(items), 8):
+        batch = items[start:start + 8]
+        for item, answer in zip(batch, answerer([(i.question.text, i.image) for i in batch])):
+            if _right(item, answer):
+                return item.image, item.question
+    return None
+
+
+def write(model: Path, out: Path, about: str) -> int:
+    """Writes the samples; returns how many titles found one."""
+    answerer, folder, entries = evaluate.Answerer(model), out / "samples", []
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.png"):
+        old.unlink()
+    for title, kind, question_kind, form, wanted in WANTED:
+        found = choose(answerer, title, kind, question_kind, form, wanted, SEED)
+        if not found or len(entries) == 6:
+            continue
+        image, q = found
+        file = folder / f"{len(entries) + 1}-{kind}-{question_kind}.png"
+        image.save(file, optimize=True)
+        if file.stat().st_size > BYTES_MAX:
+            image.quantize(128).save(file, optimize=True)
+        entries.append({"title": title, "image": file.name, "prompt": q.text, "kind": question_kind})
+        print(title, "|", q.text, "|", q.answer)
+    (folder / "samples.json").write_text(json.dumps({"about": about, "samples": entries}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return len(entries)
+
+
+def fill_card(card: Path, results: dict) -> None:
+    """Puts the table between the card's marks."""
+    text = card.read_text(encoding="utf-8")
+    before, _, rest = text.partition(MARKS[0])
+    after = rest.partition(MARKS[1])[2]
+    card.write_text(f"{before}{MARKS[0]}\n{evaluate.table(results)}\n{MARKS[1]}{after}", encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--about", default="", help="one honest line on what the model can and cannot do")
+    parser.add_argument("--figures", type=Path, help="evaluation.json to put into the card")
+    args = parser.parse_args()
+    if args.figures:
+        fill_card(args.out / "README.md", json.loads(args.figures.read_text(encoding="utf-8")))
+    print(write(args.model, args.out, args.about), "samples")
+
+
+if __name__ == "__main__":
+    main()
