@@ -11,7 +11,7 @@
  * Every character is of exactly one kind (letter, number, white space, symbol), so each alternative is decided by the
  * first one or two characters and nothing is ever tried twice.
  *
- * Other patterns (split_pattern.h) run in PCRE2 with limits. */
+ * Other patterns (split_pattern.h) run in PCRE2, with a budget of steps in proportion to the text. */
 #include "text/pretokenizer.h"
 
 #include <string.h>
@@ -21,6 +21,8 @@
 
 enum {
     MATCH_LIMIT = 4 << 20,      /* backtracking steps of one match */
+    STEPS_PER_BYTE = 200,       /* a general pattern may take this many steps for each byte of the text ... */
+    STEPS_FREE = 4 << 20,       /* ... and these besides */
     HEAP_LIMIT_KIB = 64 << 10,  /* of the interpreter */
     JIT_STACK_MIN = 32 << 10,
     JIT_STACK_MAX = 8 << 20,
@@ -161,15 +163,29 @@ typedef struct cutter {
     void *context;
     pcre2_match_context *match; /* NULL until a pattern runs */
     pcre2_jit_stack *stack;
+    uint64_t steps_left;
+    size_t position; /* where the last step of the match was */
 } cutter;
 
 static weft_status run_stage(cutter *c, int stage, const char *text, size_t size, weft_error *err);
+
+/* Called before each item of a pattern: counts the step and how far the one before it moved. */
+static int count_step(pcre2_callout_block *block, void *context) {
+    cutter *c = context;
+    if (block->callout_flags & PCRE2_CALLOUT_STARTMATCH) c->position = block->start_match;
+    size_t here = block->current_position, moved = here > c->position ? here - c->position : c->position - here;
+    c->position = here;
+    if (moved >= c->steps_left) return PCRE2_ERROR_MATCHLIMIT;
+    c->steps_left -= moved + 1;
+    return 0;
+}
 
 static weft_status prepare_match(cutter *c, weft_error *err) {
     if (c->match) return WEFT_OK;
     c->match = pcre2_match_context_create(NULL);
     if (!c->match) return weft_fail(err, WEFT_ERR_MEMORY, "no memory for a regular expression");
     pcre2_set_match_limit(c->match, MATCH_LIMIT);
+    pcre2_set_callout(c->match, count_step, c);
     pcre2_set_heap_limit(c->match, HEAP_LIMIT_KIB);
     c->stack = pcre2_jit_stack_create(JIT_STACK_MIN, JIT_STACK_MAX, NULL);
     if (c->stack) pcre2_jit_stack_assign(c->match, NULL, c->stack);
@@ -234,6 +250,7 @@ static weft_status run_stage(cutter *c, int stage, const char *text, size_t size
 weft_status weft_pretokenize(const weft_pretokenizer *pre, const char *text, size_t size, weft_word_sink *sink,
                              void *context, weft_error *err) {
     cutter c = {.pre = pre, .sink = sink, .context = context};
+    c.steps_left = STEPS_FREE + (uint64_t)STEPS_PER_BYTE * size * (uint64_t)pre->stage_count;
     weft_status status = size ? run_stage(&c, 0, text, size, err) : WEFT_OK;
     pcre2_jit_stack_free(c.stack);
     pcre2_match_context_free(c.match);

@@ -2,7 +2,11 @@
  *
  * The library runs patterns in Oniguruma, here they run in PCRE2. Syntax that means something else there is refused.
  * \s \p{L} \p{N} \p{M} and their negations are written out as ranges from our own tables, because PCRE2's white space
- * and Unicode version differ from the library's; other properties are PCRE2's. */
+ * and Unicode version differ from the library's; other properties are PCRE2's.
+ *
+ * PCRE2's own match limit does not see scans inside one item (a* over the whole text, at every start). So patterns are
+ * compiled with callouts, from which pretokenizer.c counts how far each step moved. What a callout cannot see is bounded by
+ * the largest repeat count allowed. */
 #include "text/split_pattern.h"
 
 #include <string.h>
@@ -10,7 +14,7 @@
 #include "base/buffer.h"
 #include "text/unicode.h"
 
-enum { EXPANDED_BYTES_MAX = 1 << 20 };
+enum { EXPANDED_BYTES_MAX = 1 << 20, REPEAT_DIGITS_MAX = 3 };
 
 /* A piece of syntax that means something else in Oniguruma, or NULL. */
 static const char *foreign_syntax(const char *pattern) {
@@ -21,6 +25,10 @@ static const char *foreign_syntax(const char *pattern) {
         if (strstr(pattern, refused[i])) return refused[i];
     for (const char *p = pattern; (p = strstr(p, "}+")) != NULL; p++) /* {1,3}+ is greedy here, possessive there */
         if (p > pattern && ((p[-1] >= '0' && p[-1] <= '9') || p[-1] == ',')) return p - 1;
+    for (const char *p = pattern; (p = strpbrk(p, "{,")) != NULL;) {
+        size_t digits = strspn(++p, "0123456789");
+        if (digits > REPEAT_DIGITS_MAX) return p - 1;
+    }
     return NULL;
 }
 
@@ -125,7 +133,7 @@ weft_status weft_split_pattern_compile(const char *pattern, size_t size, bool li
     weft_buffer_init(&expanded, EXPANDED_BYTES_MAX, "a pre-tokenizer's pattern with its classes written out");
     weft_status status = expand(copy, &expanded, err);
     /* In Oniguruma ^ and $ always match at line ends. */
-    uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C;
+    uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C | PCRE2_AUTO_CALLOUT;
     if (status == WEFT_OK) status = compile(copy, expanded.data, expanded.size, options, regex, err);
     weft_buffer_free(&expanded);
     return status;
