@@ -5,6 +5,7 @@ so a case can be made again by its number. A folder of a case that differs is ke
 
 usage: WEFT_BIN=… python parity_fuzz.py [--count N] [--seed S] [--case I] [--keep DIR] [--no-video] [--kind folder|gguf]"""
 import argparse
+import itertools
 import json
 import random
 import shutil
@@ -137,6 +138,11 @@ def random_request(rng: random.Random, folder: Path, spec: models.Spec, with_vid
     return request
 
 
+def before_end(ids: list, ends: set) -> list:
+    """Up to the first end token: a GGUF names one of them, a folder several."""
+    return list(itertools.takewhile(lambda i: i not in ends, ids))
+
+
 def run_case(number: int, seed: int, folder: Path, kind: str | None, with_video: bool) -> tuple[list, str]:
     """(deviations, one line of description)."""
     rng = random.Random(f"{seed}/{number}")
@@ -174,8 +180,7 @@ def run_case(number: int, seed: int, folder: Path, kind: str | None, with_video:
     if margins["greedy"] < MARGIN_MIN or margins["router"] < 1e-5:
         return faults, what + " (greedy near tie: not compared)"
     got, ends = parity.generate(path, placed), set(run.model.generation_config.eos_token_id)
-    strip = lambda ids: ids[:-1] if ids and ids[-1] in ends else ids  # noqa: E731
-    if strip(got) != strip(greedy):
+    if before_end(got, ends) != before_end(greedy, ends):
         faults.append(f"greedy ids {got}, expected {greedy} (margin {margins['greedy']:.4f})")
     return faults, what
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from tokenizers import Tokenizer
-from transformers import AutoConfig, AutoModelForImageTextToText
+from transformers import AutoConfig, AutoModelForImageTextToText, GenerationConfig
 from transformers.utils import logging as hf_logging
 from transformers.utils.chat_template_utils import render_jinja_template
 
@@ -50,6 +50,7 @@ def load_model(folder: Path, exact: dict | None = None, spec: models.Spec | None
     if unexpected or set(missing) - {"lm_head.weight"} or (missing and not spec.tied):
         raise ValueError(f"missing {missing}, unexpected {unexpected}")
     model.tie_weights()
+    model.generation_config = GenerationConfig.from_pretrained(folder)
     return model.eval()
 
 
