@@ -36,7 +36,7 @@ def random_spec(rng: random.Random) -> models.Spec:
     section = {32: [(6, 5, 5), (8, 4, 4)], 64: [(12, 10, 10), (16, 8, 8), (8, 12, 12)], 96: [(18, 15, 15)], 128: [(24, 20, 20), (32, 16, 16)]}[head_dim]
     kv_heads = rng.choice([1, 2, 3])
     v_heads = rng.choice([1, 2, 4])
-    v_hidden = v_heads * rng.choice([4, 8, 16, 20, 24, 36, 64, 72])
+    v_hidden = v_heads * rng.choice([8, 12, 16, 20, 24, 36, 64, 72])
     v_layers, layers = rng.randint(1, 5), rng.randint(1, 4)
     taps = tuple(sorted(rng.sample(range(v_layers), rng.randint(0, min(v_layers, layers, 3)))))
     rope = rng.choice([{}, {}, {}, {"rope_type": "linear", "factor": rng.choice([2.0, 3.5])},
