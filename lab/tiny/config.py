@@ -77,8 +77,9 @@ SHAPES = {"shapes": 1}
 # Shapes and chat only, small pictures: what an hour of one busy core can teach truly.
 FIRST = Plan("first", Shape(), (
     Stage("read", "read", steps=200, pictures=12, kinds=SHAPES, sizes=SMALL, decay=0.1, floor=0.5, curriculum=0.0),
+    Stage("look", "read", steps=200, start=("read",), pictures=12, kinds=SHAPES, sizes=SMALL, decay=0.1, floor=0.5, curriculum=0.0),
     Stage("recall", "recall", steps=150, texts=14, share=5, kinds=SHAPES, sizes=SMALL, decay=0.1, floor=0.5),
-    Stage("joint", "joint", steps=900, start=("recall", "read"), pictures=8, texts=2, auxiliary=0.5, kinds=SHAPES, sizes=SMALL,
+    Stage("joint", "joint", steps=900, start=("recall", "look"), pictures=8, texts=2, auxiliary=0.5, kinds=SHAPES, sizes=SMALL,
           share=5, decay=0.4, curriculum=0.2),
 ), pixels=160 * 160, save_every=20)
 

@@ -7,6 +7,7 @@
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def spread(ranks: int, arguments: list[str]) -> None:
     """Runs the training stages of the same command in `ranks` processes; any that fails stops all."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that `finally` takes the workers along
     with tempfile.TemporaryDirectory() as folder:
         group = {**os.environ, "WEFT_LAB_GROUP": os.path.join(folder, "group")}
         workers = [subprocess.Popen([sys.executable, "-m", "lab.tiny.run", *arguments], cwd=ROOT, env={**group, "WEFT_LAB_RANK": str(rank)})
