@@ -78,7 +78,7 @@ static weft_status open_container(weft_clip *clip, weft_error *err) {
     clip->format->format_whitelist = av_strdup(CONTAINERS);
     clip->format->protocol_whitelist = av_strdup("none");
     int code = avformat_open_input(&clip->format, NULL, NULL, NULL); /* frees and clears the context on failure */
-    if (code == AVERROR_INVALIDDATA)
+    if (code == AVERROR_INVALIDDATA || code == AVERROR(EINVAL)) /* EINVAL: recognised, but none of CONTAINERS */
         return weft_fail(err, WEFT_ERR_UNSUPPORTED, "video: not a container that can be read, or damaged: send MP4, WebM, "
                          "Matroska, AVI, MPEG or GIF");
     if (code < 0) return libav_fail(err, "cannot open", code);
