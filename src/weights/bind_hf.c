@@ -8,7 +8,7 @@
 
 #include "weights/checkpoint_internal.h"
 
-enum { NAME_SIZE = WEFT_TENSOR_NAME_MAX + 1, SCALE_BLOCK = 128 };
+enum { NAME_SIZE = WEFT_TENSOR_NAME_MAX + 1, PREFIX_SIZE = 96, SCALE_BLOCK = 128 };
 
 /* A binder at work: the table, and the prefix of the part being bound. */
 typedef struct binder {
@@ -229,7 +229,7 @@ static weft_status bind_text(binder *b) {
     b->prefix = prefix;
     WEFT_TRY(embeddings(b, out));
     WEFT_TRY(vector(b, "norm", ".weight", t->hidden_size, &out->norm));
-    char layer[NAME_SIZE];
+    char layer[PREFIX_SIZE];
     for (int64_t i = 0; i < t->layers; i++) {
         snprintf(layer, sizeof layer, "%slayers.%lld.", prefix, (long long)i);
         b->prefix = layer;
@@ -306,7 +306,7 @@ static weft_status vision_layer(const binder *b, weft_vision_layer *layer) {
 static weft_status bind_vision(binder *b, const char *prefix) {
     const weft_vision_config *v = &b->ck->config.vision;
     weft_vision_weights *out = &b->ck->vision;
-    char name[NAME_SIZE];
+    char name[PREFIX_SIZE];
     b->prefix = prefix;
     WEFT_TRY(patch_embed(b, out));
     WEFT_TRY(positions(b, out));

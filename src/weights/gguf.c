@@ -130,11 +130,13 @@ static int compare_data(const void *a, const void *b) {
     return (*s)->data < (*t)->data ? -1 : (*s)->data > (*t)->data;
 }
 
-/* Every tensor owns its bytes: two that share some are a sign of a forged or damaged table. */
-static weft_status check_overlaps(const gguf_reader *r, const weft_tensor *tensors, int64_t count) {
+/* Every tensor (from `first` on: of one file) owns its bytes: two that share some are a sign of a forged or damaged
+ * table. */
+static weft_status check_overlaps(const gguf_reader *r, const weft_tensor_table *table, int64_t first) {
+    int64_t count = table->count - first;
     const weft_tensor **order = malloc(sizeof *order * (size_t)(count + 1));
     if (!order) return weft_fail(r->err, WEFT_ERR_MEMORY, "%s: no memory for the tensor table", r->path);
-    for (int64_t i = 0; i < count; i++) order[i] = &tensors[i];
+    for (int64_t i = 0; i < count; i++) order[i] = &table->tensors[first + i];
     if (count > 1) qsort(order, (size_t)count, sizeof *order, compare_data);
     weft_status status = WEFT_OK;
     for (int64_t i = 1; i < count && status == WEFT_OK; i++) {
@@ -176,7 +178,7 @@ static weft_status read_tensors(weft_gguf *g, gguf_reader *r, uint64_t count, ui
         }
     }
     free(offsets);
-    if (status == WEFT_OK) status = check_overlaps(r, g->tensors.tensors + first, g->tensors.count - first);
+    if (status == WEFT_OK) status = check_overlaps(r, &g->tensors, first);
     return status;
 }
 

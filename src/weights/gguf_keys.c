@@ -24,14 +24,14 @@ weft_status gguf_take(gguf_reader *r, size_t n, const uint8_t **bytes, const cha
 }
 
 weft_status gguf_take_u32(gguf_reader *r, uint32_t *value, const char *what) {
-    const uint8_t *b;
+    const uint8_t *b = NULL;
     WEFT_TRY(gguf_take(r, 4, &b, what));
     memcpy(value, b, 4);
     return WEFT_OK;
 }
 
 weft_status gguf_take_u64(gguf_reader *r, uint64_t *value, const char *what) {
-    const uint8_t *b;
+    const uint8_t *b = NULL;
     WEFT_TRY(gguf_take(r, 8, &b, what));
     memcpy(value, b, 8);
     return WEFT_OK;
@@ -105,7 +105,7 @@ static weft_status read_array(gguf_reader *r, gguf_key *key) {
 }
 
 static weft_status read_key(gguf_reader *r, gguf_key *key) {
-    const uint8_t *name;
+    const uint8_t *name = NULL;
     uint64_t size;
     WEFT_TRY(gguf_take_string(r, &name, &size, "a key"));
     if (size == 0 || size > WEFT_GGUF_KEY_BYTES_MAX || !weft_text_is_plain((const char *)name, (size_t)size))

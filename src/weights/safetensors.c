@@ -125,12 +125,13 @@ static int compare_data(const void *a, const void *b) {
     return ((*s)->bytes > (*t)->bytes) - ((*s)->bytes < (*t)->bytes); /* an empty tensor goes before its neighbour */
 }
 
-/* The tensors must cover [data, data + bytes) exactly once. */
-static weft_status check_cover(const char *path, const weft_tensor *tensors, int64_t count, const uint8_t *data,
+/* The tensors from `first` on must cover [data, data + bytes) exactly once. */
+static weft_status check_cover(const char *path, const weft_tensor_table *table, int64_t first, const uint8_t *data,
                                size_t bytes, weft_error *err) {
+    int64_t count = table->count - first;
     const weft_tensor **order = malloc(sizeof *order * (size_t)(count + 1));
     if (!order) return weft_fail(err, WEFT_ERR_MEMORY, "%s: no memory for the tensor table", path);
-    for (int64_t i = 0; i < count; i++) order[i] = &tensors[i];
+    for (int64_t i = 0; i < count; i++) order[i] = &table->tensors[first + i];
     if (count > 1) qsort(order, (size_t)count, sizeof *order, compare_data);
     weft_status status = WEFT_OK;
     size_t at = 0;
@@ -170,7 +171,7 @@ static weft_status read_header(weft_safetensors *s, const char *path, const weft
         WEFT_TRY(read_entry(path, name, entry, data, data_bytes, &t, err));
         WEFT_TRY(weft_tensor_table_add(&s->tensors, path, &t, name, strlen(name), err));
     }
-    return check_cover(path, s->tensors.tensors + first, s->tensors.count - first, data, data_bytes, err);
+    return check_cover(path, &s->tensors, first, data, data_bytes, err);
 }
 
 static weft_status add_file(weft_safetensors *s, char *path, weft_error *err) {

@@ -1,7 +1,7 @@
 /* libFuzzer target: any bytes as a safetensors file, opened and read to the last byte of every tensor.
  *
- * The reader maps files by path, so the input goes through an anonymous file in memory. The header's length is filled in
- * from the first byte where the input's own is impossible, or the JSON behind it would never be reached. */
+ * The reader maps files by path, so the input goes through an anonymous file in memory. The header's length is filled
+ * in from the first byte where the input's own is impossible, or the JSON behind it would never be reached. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -3,14 +3,14 @@
 #include "expect.h"
 
 static void add_gguf_linear(gguf_writer *w, const char *base, weft_type type, int64_t rows, int64_t cols) {
-    char name[96];
+    char name[128];
     snprintf(name, sizeof name, "%s.weight", base);
     gguf_tensor(w, name, type, SHAPE(rows, cols));
     snprintf(name, sizeof name, "%s.bias", base);
     gguf_tensor(w, name, WEFT_F32, SHAPE(rows));
 }
 static void add_gguf_norm(gguf_writer *w, const char *base, int64_t n) {
-    char name[96];
+    char name[128];
     snprintf(name, sizeof name, "%s.weight", base);
     gguf_tensor(w, name, WEFT_F32, SHAPE(n));
     snprintf(name, sizeof name, "%s.bias", base);
