@@ -164,11 +164,11 @@ static void tile_softmax(tile_state *s, int keys, bool masked) {
             max = vf_max(max, score);
         }
         for (int key = 0; key < keys; key++) {
-            vf p = v_exp(vf_sub(vf_load(column + key * s->width), max));
+            vf p = v_exp_down(vf_sub(vf_load(column + key * s->width), max));
             vf_store(column + key * s->width, p);
             sum = vf_add(sum, p);
         }
-        vf shrink = v_exp(vf_sub(before, max));
+        vf shrink = v_exp_down(vf_sub(before, max));
         vf_store(s->shrink + r, shrink);
         vf_store(s->sum + r, vf_fma(vf_load(s->sum + r), shrink, sum));
         vf_store(s->max + r, max);
@@ -212,8 +212,8 @@ enum { GROUP = 4 };
 typedef struct direct_state {
     float queries[GROUP * DIM_MAX]; /* [GROUP][padded], scaled; zeros past dim and past the rows */
     float values[GROUP * DIM_MAX];  /* [GROUP][padded] */
-    float scores[PAGE * GROUP];     /* [key][GROUP], then probabilities [GROUP][key] in `weights` */
-    float weights[GROUP * PAGE];
+    float scores[PAGE * GROUP];     /* [key][GROUP] */
+    float weights[GROUP * PAGE];    /* [GROUP][key]: probabilities, times the scale of the value */
     float max[GROUP], sum[GROUP];
 } direct_state;
 
@@ -257,12 +257,12 @@ static float direct_softmax(direct_state *s, int r, int keys, int64_t seen, cons
     float largest = vf_largest(max);
     max = vf_set(largest);
     for (int key = 0; key < whole; key += VF) {
-        vf p = v_exp(vf_sub(vf_load(weights + key), max));
+        vf p = v_exp_down(vf_sub(vf_load(weights + key), max));
         sum = vf_add(sum, p);
         vf_store(weights + key, value_scales ? vf_mul(p, vf_load(value_scales + key)) : p);
     }
     float shrink[VF];
-    vf_store(shrink, v_exp(vf_sub(vf_set(s->max[r]), max)));
+    vf_store(shrink, v_exp_down(vf_sub(vf_set(s->max[r]), max)));
     s->sum[r] = s->sum[r] * shrink[0] + vf_sum(sum);
     s->max[r] = largest;
     return shrink[0];

@@ -1,18 +1,27 @@
 /* exp and erf on vectors, for any vector width. The coefficients are near-minimax fits of our own. */
 
-/* e^x within 1.5 ulp; 0, subnormals, infinity and NaN as expf gives them. e^x = 2^n e^r with |r| <= ln(2)/2; e^r is
- * 1 + r + r^2 p(r) with p of degree 4 (error 3e-9). */
-WEFT_INLINE vf v_exp(vf x) {
-    x = vf_min(vf_set(89), vf_max(vf_set(-104), x)); /* past these e^x is infinite, and zero */
-    vf n = vf_round(vf_mul(x, vf_set(1.44269504088896341f)));
-    vf r = vf_fnma(n, vf_set(0.693359375f), x); /* ln 2 in two parts; the first one times n is exact */
-    r = vf_fnma(n, vf_set(-2.12194440054690583e-4f), r);
+/* e^x = 2^n e^r with |r| <= ln(2)/2: returns e^r = 1 + r + r^2 p(r), p of degree 4 (error 3e-9). */
+WEFT_INLINE vf v_exp_parts(vf x, vf *n) {
+    *n = vf_round(vf_mul(x, vf_set(1.44269504088896341f)));
+    vf r = vf_fnma(*n, vf_set(0.693359375f), x); /* ln 2 in two parts; the first one times n is exact */
+    r = vf_fnma(*n, vf_set(-2.12194440054690583e-4f), r);
     vf p = vf_fma(vf_set(0.0013950599823147058f), r, vf_set(0.008368954062461853f));
     p = vf_fma(p, r, vf_set(0.04166620597243309f));
     p = vf_fma(p, r, vf_set(0.166665181517601f));
     p = vf_fma(p, r, vf_set(0.5f));
-    p = vf_add(vf_fma(p, vf_mul(r, r), r), vf_set(1));
+    return vf_add(vf_fma(p, vf_mul(r, r), r), vf_set(1));
+}
+
+/* e^x within 1.5 ulp; 0, subnormals, infinity and NaN as expf gives them. */
+WEFT_INLINE vf v_exp(vf x) {
+    vf n, p = v_exp_parts(vf_min(vf_set(89), vf_max(vf_set(-104), x)), &n); /* past these e^x is infinite, and zero */
     return vf_scale2(p, n);
+}
+
+/* The same for x <= 0, shorter: what would be below the normal numbers (x < -87) is 0. */
+WEFT_INLINE vf v_exp_down(vf x) {
+    vf n, p = v_exp_parts(vf_max(vf_set(-87), x), &n);
+    return vf_if_less(x, vf_set(-87), vf_zero(), vf_scale2_normal(p, n));
 }
 
 /* erf(x), relative error about 1e-7. Below 1: x p(x^2), degree 6 (error 1e-9). From 1 on: 1 - e^q(|x|), where q is a fit

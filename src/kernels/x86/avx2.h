@@ -64,6 +64,12 @@ WEFT_INLINE vf vf_scale2(vf v, vf n) {
     return _mm256_mul_ps(v, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(rest, one), 23)));
 }
 
+/* The same when v and the result are normal numbers. */
+WEFT_INLINE vf vf_scale2_normal(vf v, vf n) {
+    __m256i exponent = _mm256_slli_epi32(_mm256_cvtps_epi32(n), 23);
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(v), exponent));
+}
+
 /* VF stored values as f32. */
 WEFT_INLINE vf vf_f16(const void *p) { return _mm256_cvtph_ps(_mm_loadu_si128(p)); }
 WEFT_INLINE vf vf_bf16(const void *p) {

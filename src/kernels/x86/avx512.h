@@ -62,6 +62,8 @@ WEFT_INLINE void vf_store_n(float *p, vf v, int64_t n) { _mm512_mask_storeu_ps(p
 /* v * 2^n for integral n; subnormal results and infinity come out right. */
 WEFT_INLINE vf vf_scale2(vf v, vf n) { return _mm512_scalef_ps(v, n); }
 
+WEFT_INLINE vf vf_scale2_normal(vf v, vf n) { return _mm512_scalef_ps(v, n); }
+
 /* VF stored values as f32. */
 WEFT_INLINE vf vf_f16(const void *p) { return _mm512_cvtph_ps(_mm256_loadu_si256(p)); }
 WEFT_INLINE vf vf_bf16(const void *p) {

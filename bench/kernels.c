@@ -1,0 +1,254 @@
+/* How near the kernels come to what the machine can do: products of every weight type at 1, 4, 64 and 512 rows, and
+ * attention, beside the peak of fused multiply-adds and the speed at which memory can be read.
+ *
+ *   bench_kernels [--level NAME] [--threads N] [--type NAME]
+ *
+ * The best of several runs counts; on a busy machine all numbers are too low. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "kernels/kernels.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+enum { ROWS = 2560, COLS = 9728, BATCH_MAX = 512, REPEATS = 5 };
+
+/* With one thread its own CPU time counts, which other work on the machine disturbs less. */
+static clockid_t bench_clock = CLOCK_MONOTONIC;
+
+static double now_s(void) {
+    struct timespec t;
+    clock_gettime(bench_clock, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- what the machine can do ---- */
+
+enum { PROBE_ROUNDS = 2000000 };
+
+#if defined(__x86_64__)
+/* Ten independent chains hide the latency of a fused multiply-add; the empty asm keeps the compiler from folding them. */
+#define CHAINS(STEP) STEP(0) STEP(1) STEP(2) STEP(3) STEP(4) STEP(5) STEP(6) STEP(7) STEP(8) STEP(9)
+
+__attribute__((target("avx2,fma"))) static double flops_avx2(void) {
+    __m256 x = _mm256_set1_ps(0.999f), y = _mm256_set1_ps(0.001f);
+#define START(i) __m256 a##i = _mm256_set1_ps(i);
+#define STEP(i)                                                                                                        \
+    a##i = _mm256_fmadd_ps(a##i, x, y);                                                                                \
+    __asm__ volatile("" : "+x"(a##i));
+    CHAINS(START)
+    double start = now_s();
+    for (int r = 0; r < PROBE_ROUNDS; r++) { CHAINS(STEP) }
+    return (double)PROBE_ROUNDS * 10 * 16 / (now_s() - start);
+#undef START
+#undef STEP
+}
+
+__attribute__((target("avx512f"))) static double flops_avx512(void) {
+    __m512 x = _mm512_set1_ps(0.999f), y = _mm512_set1_ps(0.001f);
+#define START(i) __m512 a##i = _mm512_set1_ps(i);
+#define STEP(i)                                                                                                        \
+    a##i = _mm512_fmadd_ps(a##i, x, y);                                                                                \
+    __asm__ volatile("" : "+v"(a##i));
+    CHAINS(START)
+    double start = now_s();
+    for (int r = 0; r < PROBE_ROUNDS; r++) { CHAINS(STEP) }
+    return (double)PROBE_ROUNDS * 10 * 32 / (now_s() - start);
+#undef START
+#undef STEP
+}
+#endif
+
+typedef struct probe {
+    const char *level;
+    const unsigned char *bytes;
+    int64_t size;
+    double flops[64];
+    uint64_t sums[64];
+} probe;
+
+static void probe_flops(void *context, int64_t begin, int64_t end, int thread) {
+    probe *p = context;
+    (void)thread;
+    for (int64_t i = begin; i < end; i++) {
+        p->flops[i] = 0;
+#if defined(__x86_64__)
+        if (strcmp(p->level, "avx2") == 0) p->flops[i] = flops_avx2();
+        if (strcmp(p->level, "avx512") == 0) p->flops[i] = flops_avx512();
+#endif
+    }
+}
+
+static void probe_read(void *context, int64_t begin, int64_t end, int thread) {
+    probe *p = context;
+    uint64_t sum[8] = {0};
+    for (int64_t i = begin; i < end; i++) {
+        const unsigned char *chunk = p->bytes + i * (1 << 20);
+        for (int64_t at = 0; at < 1 << 20; at += 64) {
+            uint64_t line[8];
+            memcpy(line, chunk + at, 64);
+            for (int j = 0; j < 8; j++) sum[j] += line[j];
+        }
+    }
+    for (int j = 0; j < 8; j++) p->sums[thread % 64] += sum[j];
+}
+
+static double peak_flops(const weft_compute *compute, double seconds_to_spend) {
+    probe p = {.level = weft_compute_kernels(compute)->level};
+    int threads = weft_pool_threads(weft_compute_pool(compute));
+    double best = 0, until = now_s() + seconds_to_spend;
+    do {
+        double sum = 0;
+        weft_parallel_for(weft_compute_pool(compute), threads < 64 ? threads : 64, 1, probe_flops, &p);
+        for (int i = 0; i < threads && i < 64; i++) sum += p.flops[i];
+        if (sum > best) best = sum;
+    } while (now_s() < until);
+    return best;
+}
+
+static double peak_read(const weft_compute *compute) {
+    probe p = {.size = (int64_t)256 << 20};
+    unsigned char *bytes = malloc((size_t)p.size);
+    memset(bytes, 1, (size_t)p.size);
+    p.bytes = bytes;
+    double best = 1e30;
+    for (int i = 0; i < 5; i++) {
+        double start = now_s();
+        weft_parallel_for(weft_compute_pool(compute), p.size >> 20, 4, probe_read, &p);
+        if (now_s() - start < best) best = now_s() - start;
+    }
+    free(bytes);
+    if (p.sums[0] == 42) puts("");
+    return (double)p.size / best;
+}
+
+/* ---- matrix products ---- */
+
+static void *random_bytes(size_t size) {
+    unsigned char *bytes = malloc(size);
+    uint32_t state = 1;
+    for (size_t i = 0; i < size; i++) bytes[i] = (unsigned char)((state = state * 1664525 + 1013904223) >> 26); /* small: no NaN */
+    return bytes;
+}
+
+static void bench_matmul(const weft_compute *compute, weft_type type, double flops, double bandwidth) {
+    static const int batches[] = {1, 4, 8, 16, 64, 512};
+    size_t bytes = weft_type_row_bytes(type, COLS) * ROWS;
+    /* as many copies as overflow the caches, used in turn: decoding reads each weight from memory */
+    int copies = (int)(((size_t)256 << 20) / bytes) + 1;
+    void *weights = random_bytes(bytes * (size_t)copies);
+    float *x = calloc((size_t)BATCH_MAX * COLS, sizeof *x), *out = calloc((size_t)BATCH_MAX * ROWS, sizeof *out);
+    for (int64_t i = 0; i < (int64_t)BATCH_MAX * COLS; i++) x[i] = (float)(i % 13 - 6) / 6;
+    printf("%-8s", weft_type_name(type));
+    for (int b = 0; b < 6; b++) {
+        double best = 1e30;
+        int runs = batches[b] <= 16 ? 2 * copies : REPEATS;
+        for (int r = 0; r < runs; r++) {
+            weft_matrix w = {.data = (char *)weights + bytes * (size_t)(r % copies), .type = type, .rows = ROWS, .cols = COLS};
+            double start = now_s();
+            weft_matmul(compute, out, ROWS, x, COLS, batches[b], &w, NULL, false);
+            if (now_s() - start < best) best = now_s() - start;
+        }
+        double rate = 2.0 * batches[b] * ROWS * COLS / best, read = (double)bytes / best;
+        if (batches[b] <= 16)
+            printf("  %3d: %6.1f G %5.1f GB/s %3.0f%%", batches[b], rate / 1e9, read / 1e9, 100 * read / bandwidth);
+        else
+            printf("  %3d: %6.1f G %3.0f%%", batches[b], rate / 1e9, flops > 0 ? 100 * rate / flops : 0);
+        fflush(stdout);
+    }
+    puts("");
+    free(weights);
+    free(x);
+    free(out);
+}
+
+/* ---- attention ---- */
+
+typedef struct attention_bench {
+    const weft_compute *compute;
+    const weft_attention_task *task;
+} attention_bench;
+
+static void attention_body(void *context, int64_t begin, int64_t end, int thread) {
+    attention_bench *bench = context;
+    weft_attention_task task = *bench->task;
+    task.scratch = weft_compute_scratch(bench->compute, thread);
+    float *out = malloc((size_t)task.rows * (size_t)task.head_dim * sizeof *out), *rows[WEFT_ATTENTION_ROWS_MAX];
+    for (int r = 0; r < task.rows; r++) rows[r] = out + r * task.head_dim;
+    task.out = rows;
+    for (int64_t i = begin; i < end; i++) weft_compute_kernels(bench->compute)->attention(&task);
+    free(out);
+}
+
+static void bench_attention(const weft_compute *compute, weft_kv_format format, int dim, int rows, double flops) {
+    enum { KEYS = 4096, TASKS = 16 };
+    static const char *const names[] = {"f32", "f16", "q8"};
+    size_t slab = weft_kv_slab_bytes(format, dim);
+    const int pages = KEYS / WEFT_KV_PAGE_ROWS;
+    char *bytes = aligned_alloc(64, slab * 2 * (size_t)pages);
+    const void *k[KEYS / WEFT_KV_PAGE_ROWS], *v[KEYS / WEFT_KV_PAGE_ROWS];
+    float *q = malloc((size_t)dim * sizeof *q);
+    const float *q_rows[WEFT_ATTENTION_ROWS_MAX];
+    int64_t visible[WEFT_ATTENTION_ROWS_MAX];
+    for (int i = 0; i < dim; i++) q[i] = (float)(i % 7 - 3) / 3;
+    for (int p = 0; p < pages; p++) {
+        k[p] = bytes + slab * (size_t)(2 * p);
+        v[p] = bytes + slab * (size_t)(2 * p + 1);
+        for (int r = 0; r < WEFT_KV_PAGE_ROWS; r++) {
+            q[r % dim] = (float)(r % 11 - 5) / 5;
+            weft_compute_kernels(compute)->kv_store((void *)k[p], format, dim, r, q);
+            weft_compute_kernels(compute)->kv_store((void *)v[p], format, dim, r, q);
+        }
+    }
+    for (int r = 0; r < rows; r++) {
+        q_rows[r] = q;
+        visible[r] = KEYS;
+    }
+    weft_attention_task task = {.q = q_rows, .rows = rows, .head_dim = dim, .visible = visible, .format = format,
+                                .k_pages = k, .v_pages = v, .kv_stride = dim, .scale = 0.09f};
+    attention_bench bench = {compute, &task};
+    double best = 1e30;
+    for (int i = 0; i < REPEATS; i++) {
+        double start = now_s();
+        weft_parallel_for(weft_compute_pool(compute), TASKS, 1, attention_body, &bench);
+        if (now_s() - start < best) best = now_s() - start;
+    }
+    double rate = 4.0 * rows * dim * KEYS * TASKS / best;
+    printf("attention %-3s dim %3d rows %2d: %6.1f GFLOPS %3.0f%%  %5.1f GB/s of keys and values\n", names[format], dim,
+           rows, rate / 1e9, flops > 0 ? 100 * rate / flops : 0, (double)slab * 2 * pages * TASKS / best / 1e9);
+    free(bytes);
+    free(q);
+}
+
+int main(int argc, char **argv) {
+    const char *level = NULL, *type_name = NULL;
+    int threads = 0;
+    for (int i = 1; i + 1 < argc; i += 2) {
+        if (strcmp(argv[i], "--level") == 0) level = argv[i + 1];
+        if (strcmp(argv[i], "--type") == 0) type_name = argv[i + 1];
+        if (strcmp(argv[i], "--threads") == 0) threads = atoi(argv[i + 1]);
+    }
+    if (threads == 1) bench_clock = CLOCK_THREAD_CPUTIME_ID;
+    weft_error err;
+    weft_compute *compute;
+    if (weft_compute_create(level, threads, &compute, &err) != WEFT_OK) {
+        fprintf(stderr, "%s\n", err.message);
+        return 1;
+    }
+    double flops = peak_flops(compute, 0.5), bandwidth = peak_read(compute);
+    printf("%s, %d threads: peak %.1f GFLOPS, memory %.1f GB/s; out[m, %d] = x[m, %d] W^T\n",
+           weft_compute_kernels(compute)->level, weft_pool_threads(weft_compute_pool(compute)), flops / 1e9, bandwidth / 1e9,
+           ROWS, COLS);
+    for (int type = 0; type < WEFT_TYPE_COUNT; type++)
+        if (!type_name || strcmp(type_name, weft_type_name(type)) == 0) bench_matmul(compute, type, flops, bandwidth);
+    for (int format = 0; format < 3 && !type_name; format++) {
+        static const int shapes[][2] = {{128, 1}, {128, 4}, {128, 8}, {128, 16}, {128, 64}, {72, 64}, {64, 64}};
+        for (int s = 0; s < 7; s++) bench_attention(compute, (weft_kv_format)format, shapes[s][0], shapes[s][1], flops);
+    }
+    weft_compute_destroy(compute);
+    return 0;
+}

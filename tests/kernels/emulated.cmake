@@ -1,0 +1,20 @@
+# The AVX-512 kernels on any x86 CPU: their sources compiled with intrinsics that SIMDe (libsimde-dev, optional) and
+# emulated/immintrin.h spell out in AVX2 and plain C, linked with the same tests. Proves the logic, not the instructions.
+find_path(WEFT_SIMDE_INCLUDE simde/x86/avx512.h)
+if(NOT WEFT_SIMDE_INCLUDE OR NOT CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64" OR NOT CMAKE_C_COMPILER_ID STREQUAL "GNU")
+  return()
+endif()
+file(GLOB avx512_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/kernels/x86/avx512*.c)
+add_library(weft_avx512_emulated OBJECT ${avx512_sources})
+target_include_directories(weft_avx512_emulated BEFORE PRIVATE ${CMAKE_CURRENT_LIST_DIR}/emulated)
+target_include_directories(weft_avx512_emulated PRIVATE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include ${WEFT_SIMDE_INCLUDE})
+target_compile_options(weft_avx512_emulated PRIVATE -mavx2 -mfma -mf16c -mbmi2 -O1 -w)
+foreach(test types elementwise matmul attention)
+  add_executable(test_${test}_emulated ${CMAKE_CURRENT_LIST_DIR}/test_${test}.c ${CMAKE_SOURCE_DIR}/src/kernels/dispatch.c
+                 $<TARGET_OBJECTS:weft_avx512_emulated>)
+  target_compile_definitions(test_${test}_emulated PRIVATE WEFT_ASSUME_AVX512
+                             WEFT_TEST_DATA="${CMAKE_CURRENT_LIST_DIR}/../golden")
+  target_include_directories(test_${test}_emulated PRIVATE ${CMAKE_CURRENT_LIST_DIR}/..)
+  target_link_libraries(test_${test}_emulated PRIVATE weft_kernels)
+  add_test(NAME kernels/test_${test}_emulated COMMAND test_${test}_emulated)
+endforeach()
