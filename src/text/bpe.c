@@ -164,11 +164,14 @@ typedef struct positions { /* a growing array of 32-bit numbers */
     size_t count, capacity;
 } positions;
 
-/* The positions whose pair has one rank. Most arrive in order and are appended to the run; a heap takes the others. */
+/* The positions whose pair has one rank, in order.
+ *
+ * They arrive in order, too: the inside of a token is always merged in the same sequence, so all pairs of two given tokens
+ * come about during the same pass over the word. Where that should ever fail, the newcomer is moved to its place. */
 typedef struct bucket {
     uint32_t rank;
-    size_t head; /* of the run: what is before it is done */
-    positions run, heap;
+    size_t head; /* what is before it is done */
+    positions run;
 } bucket;
 
 struct weft_bpe_scratch {
@@ -187,7 +190,6 @@ weft_bpe_scratch *weft_bpe_scratch_new(void) { return calloc(1, sizeof(weft_bpe_
 static void free_buckets(weft_bpe_scratch *s) {
     for (size_t i = 0; i < s->bucket_capacity; i++) {
         free(s->buckets[i].run.data);
-        free(s->buckets[i].heap.data);
     }
     free(s->buckets);
     s->buckets = NULL;
@@ -219,30 +221,11 @@ static bool push_position(positions *list, uint32_t value) {
 
 static bool bucket_push(bucket *b, uint32_t position) {
     if (b->head == b->run.count) b->head = b->run.count = 0;
-    if (b->run.count == 0 || b->run.data[b->run.count - 1] <= position) return push_position(&b->run, position);
-    if (!push_position(&b->heap, position)) return false;
-    uint32_t *heap = b->heap.data;
-    size_t at = b->heap.count - 1;
-    for (; at > 0 && heap[(at - 1) / 2] > position; at = (at - 1) / 2) heap[at] = heap[(at - 1) / 2];
-    heap[at] = position;
+    if (!push_position(&b->run, position)) return false;
+    size_t at = b->run.count - 1;
+    for (; at > b->head && b->run.data[at - 1] > position; at--) b->run.data[at] = b->run.data[at - 1];
+    b->run.data[at] = position;
     return true;
-}
-
-static bool bucket_is_empty(const bucket *b) { return b->head == b->run.count && b->heap.count == 0; }
-
-/* The smallest position of a bucket that is not empty. */
-static uint32_t bucket_pop(bucket *b) {
-    if (b->heap.count == 0 || (b->head < b->run.count && b->run.data[b->head] <= b->heap.data[0]))
-        return b->run.data[b->head++];
-    uint32_t *heap = b->heap.data, top = heap[0], last = heap[--b->heap.count];
-    size_t at = 0, count = b->heap.count;
-    for (size_t child; (child = 2 * at + 1) < count; at = child) {
-        if (child + 1 < count && heap[child + 1] < heap[child]) child++;
-        if (heap[child] >= last) break;
-        heap[at] = heap[child];
-    }
-    heap[at] = last;
-    return top;
 }
 
 static void active_push(weft_bpe_scratch *s, uint64_t value) { /* there is room: one entry per bucket */
@@ -303,12 +286,12 @@ static bool note_pair(weft_bpe_scratch *s, uint32_t rank, uint32_t position) {
         if (s->bucket_count == s->bucket_capacity && !grow_buckets(s)) return false;
         bucket *fresh = s->buckets + s->bucket_count++;
         fresh->rank = rank;
-        fresh->head = fresh->run.count = fresh->heap.count = 0;
+        fresh->head = fresh->run.count = 0;
         *slot = (uint32_t)s->bucket_count;
     }
     uint32_t index = *slot - 1;
     bucket *b = s->buckets + index;
-    bool was_empty = bucket_is_empty(b);
+    bool was_empty = b->head == b->run.count;
     if (!bucket_push(b, position)) return false;
     if (was_empty) active_push(s, (uint64_t)rank << 32 | index);
     return true;
@@ -372,10 +355,6 @@ static void finish_word(weft_bpe_scratch *s) {
             free(b->run.data);
             b->run = (positions){0};
         }
-        if (b->heap.capacity > KEPT_CAPACITY) {
-            free(b->heap.data);
-            b->heap = (positions){0};
-        }
     }
     s->bucket_count = s->active_count = 0;
 }
@@ -388,8 +367,8 @@ static weft_status encode_long(const weft_bpe *bpe, weft_bpe_scratch *s, const c
     while (enough && s->active_count) {
         uint32_t rank = (uint32_t)(s->active[0] >> 32);
         bucket *b = s->buckets + (uint32_t)s->active[0];
-        uint32_t position = bucket_pop(b);
-        if (bucket_is_empty(b)) active_pop(s); /* now: merging may put lower ranks in front */
+        uint32_t position = b->run.data[b->head++];
+        if (b->head == b->run.count) active_pop(s); /* now: merging may put lower ranks in front */
         enough = merge_pair(bpe, s, position, rank);
     }
     finish_word(s);

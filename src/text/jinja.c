@@ -9,6 +9,7 @@
 static weft_status compile(jinja_trap *trap, const char *source, size_t size, weft_jinja *jinja) {
     if (setjmp(trap->jump)) return trap->status;
     jinja_parse(trap, jinja_tokenize(trap, source, size), jinja);
+    jinja_resolve_frames(trap, jinja);
     return WEFT_OK;
 }
 
@@ -60,6 +61,8 @@ static void bind_globals(jrun *run, const json_t *context) {
         const jbuiltin *builtin = jinja_find_global(name->data, name->size);
         if (builtin) run->globals[i] = (jval){.type = J_BUILTIN, .builtin = builtin};
     }
+    for (uint32_t i = 0; jinja->hidden && i < jinja->hidden->count; i++)
+        run->globals[jinja->hidden->symbols[i]] = (jval){0};
 }
 
 static weft_status render(jrun *run, const json_t *context) {

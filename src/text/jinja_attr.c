@@ -222,8 +222,8 @@ static bool item(jrun *run, jval obj, jval key, jval *out) {
 }
 
 jval jinja_getattr(jrun *run, jval obj, jval name) {
-    if (obj.type == J_UNDEFINED) jinja_raise_undefined(run, obj);
     jval found = attribute(run, obj, name);
+    if (obj.type == J_UNDEFINED && found.type == J_MISSING) jinja_raise_undefined(run, obj);
     if (found.type != J_MISSING) return found;
     if (item(run, obj, name, &found)) return found;
     return jinja_undefined_attr(run, obj, name);

@@ -13,16 +13,17 @@ void jinja_leave(jrun *run) {
 }
 
 jval jinja_lookup(jrun *run, const jscope *scope, const jnode *name) {
-    for (; scope; scope = scope->parent)
-        for (uint32_t i = scope->count; i-- > 0;)
-            if (scope->slots[i].symbol == name->symbol) {
-                if (i + 8 < scope->count) jinja_pay(run, (scope->count - i) / 8);
-                return scope->slots[i].value;
-            }
     jval v = run->globals[name->symbol];
-    return v.type != J_MISSING
-               ? v
-               : jinja_undefined_name(run, (jval){.type = J_STR, .s = run->jinja->symbols[name->symbol]});
+    for (bool found = false; scope && !found; scope = scope->parent) {
+        for (uint32_t i = scope->count; i-- > 0 && !found;) {
+            if (scope->slots[i].symbol != name->symbol) continue;
+            jinja_pay(run, (scope->count - i) / 8);
+            v = scope->slots[i].value;
+            found = true;
+        }
+    }
+    if (v.type != J_MISSING) return v;
+    return jinja_undefined_name(run, (jval){.type = J_STR, .s = run->jinja->symbols[name->symbol]});
 }
 
 static jval eval_items(jrun *run, jscope *scope, const jnode *node, jtype type) {

@@ -27,6 +27,13 @@ static void emit_value(jrun *run, jval v) {
     emit(run, s->data, s->size);
 }
 
+/* What a filter or call block made: jinja2 prints it without str(), so nothing but a string will do. */
+static void emit_text(jrun *run, jval v) {
+    if (v.type != J_STR)
+        jinja_raise(&run->trap, WEFT_ERR_FORMAT, "the block yields %s, not a string", jinja_type_name(v));
+    emit(run, v.s->data, v.s->size);
+}
+
 /* Renders a body into a string. */
 static jval capture(jrun *run, jscope *scope, const jnodes *body, jflow *flow) {
     jbuilder builder, *outer = run->capture;
@@ -40,7 +47,7 @@ static jval capture(jrun *run, jscope *scope, const jnodes *body, jflow *flow) {
 
 /* ---- scopes ---- */
 
-static jscope *open_scope(jrun *run, jscope *parent) {
+static jscope *open_scope(jrun *run, jscope *parent, const jhidden *hidden) {
     jscope *scope = run->free_scopes;
     if (scope)
         run->free_scopes = scope->parent;
@@ -48,6 +55,7 @@ static jscope *open_scope(jrun *run, jscope *parent) {
         scope = jinja_alloc(&run->trap, sizeof *scope);
     scope->parent = parent;
     scope->count = 0;
+    for (uint32_t i = 0; hidden && i < hidden->count; i++) jinja_bind(run, scope, hidden->symbols[i], (jval){0});
     return scope;
 }
 
@@ -132,7 +140,7 @@ static bool next_filtered(jrun *run, jiter *iter, jval *out) {
     const jnode *node = iter->data;
     jval item;
     while (jinja_next(run, iter->inner, &item)) {
-        jscope *scope = open_scope(run, iter->scope);
+        jscope *scope = open_scope(run, iter->scope, NULL);
         assign(run, scope, node->a, item);
         bool wanted = jinja_truth(run, jinja_eval(run, scope, node->c));
         if (wanted) *out = read_target(run, scope, node->a);
@@ -146,9 +154,13 @@ bool jinja_loop_next(jrun *run, jloop *loop, jval *out) {
     if (loop->has_after) {
         *out = loop->after;
         loop->has_after = false;
-        return true;
+    } else if (!jinja_next(run, loop->iter, out)) {
+        return false;
     }
-    return jinja_next(run, loop->iter, out);
+    loop->index0++;
+    loop->before = loop->current;
+    loop->current = *out;
+    return true;
 }
 
 static jloop *new_loop(jrun *run, jscope *scope, const jnode *node, jval iterable, int64_t depth0) {
@@ -170,22 +182,19 @@ static jloop *new_loop(jrun *run, jscope *scope, const jnode *node, jval iterabl
 
 static jflow run_loop(jrun *run, jscope *scope, const jnode *node, jval iterable, int64_t depth0) {
     jloop *loop = new_loop(run, scope, node, iterable, depth0);
-    bool any = false;
+    bool any = false; /* jinja2's else runs unless a body ran to its end: break and continue do not count */
     jval item;
     while (jinja_loop_next(run, loop, &item)) {
-        any = true;
-        loop->index0++;
-        loop->before = loop->current;
-        loop->current = item;
-        jscope *body = open_scope(run, scope);
+        jscope *body = open_scope(run, scope, node->hidden);
         jinja_bind(run, body, JSYM_LOOP, (jval){.type = J_LOOP, .loop = loop});
         assign(run, body, node->a, item);
         jflow flow = jinja_exec(run, body, &node->items);
         close_scope(run, body);
         if (flow == JFLOW_BREAK) break;
+        any |= flow == JFLOW_NORMAL;
     }
     if (any || !node->other.count) return JFLOW_NORMAL;
-    jscope *other = open_scope(run, scope);
+    jscope *other = open_scope(run, scope, node->hidden_else);
     jflow flow = jinja_exec(run, other, &node->other);
     close_scope(run, other);
     return flow;
@@ -280,7 +289,7 @@ jval jinja_call_macro(jrun *run, jmacro *macro, const jargs *args) {
     if (run->calls >= WEFT_JINJA_DEPTH_MAX)
         jinja_raise(&run->trap, WEFT_ERR_LIMIT, "recursion deeper than %d", WEFT_JINJA_DEPTH_MAX);
     run->calls++;
-    jscope *scope = open_scope(run, macro->scope);
+    jscope *scope = open_scope(run, macro->scope, macro->node->hidden);
     bind_parameters(run, scope, macro->node, args);
     jval out = capture(run, scope, &macro->node->items, NULL);
     close_scope(run, scope);
@@ -306,14 +315,14 @@ static jflow exec_if(jrun *run, jscope *scope, const jnode *node) {
 }
 
 static jflow exec_nested(jrun *run, jscope *parent, const jnode *node) {
-    jscope *scope = open_scope(run, parent);
+    jscope *scope = open_scope(run, parent, node->hidden);
     jflow flow = jinja_exec(run, scope, &node->items);
     close_scope(run, scope);
     return flow;
 }
 
 static jflow exec_with(jrun *run, jscope *parent, const jnode *node) {
-    jscope *scope = open_scope(run, parent);
+    jscope *scope = open_scope(run, parent, node->hidden);
     for (uint32_t i = 0; i < node->other.count; i++)
         assign(run, scope, node->a->items.at[i], jinja_eval(run, parent, node->other.at[i]));
     jflow flow = jinja_exec(run, scope, &node->items);
@@ -323,7 +332,7 @@ static jflow exec_with(jrun *run, jscope *parent, const jnode *node) {
 
 /* Filter and set blocks: the body as a string, through the filters. A break in the body drops what it wrote. */
 static jflow exec_captured(jrun *run, jscope *parent, const jnode *node) {
-    jscope *scope = open_scope(run, parent);
+    jscope *scope = open_scope(run, parent, node->hidden);
     jflow flow;
     jval text = capture(run, scope, &node->items, &flow);
     if (flow == JFLOW_NORMAL) {
@@ -332,7 +341,7 @@ static jflow exec_captured(jrun *run, jscope *parent, const jnode *node) {
         if (node->kind == JN_SET_BLOCK)
             assign(run, parent, node->a, text);
         else
-            emit_value(run, text);
+            emit_text(run, text);
     }
     close_scope(run, scope);
     return flow;
@@ -343,7 +352,7 @@ static void exec_call_block(jrun *run, jscope *scope, const jnode *node) {
     jval callee = jinja_eval(run, scope, node->a->a);
     jargs args;
     jinja_call_args(run, scope, node->a, &args, caller);
-    emit_value(run, jinja_call(run, callee, &args));
+    emit_text(run, jinja_call(run, callee, &args));
 }
 
 static void check_namespaces(jrun *run, jscope *scope, const jnode *target) {

@@ -261,10 +261,10 @@ jval jinja_percent(jrun *run, const jstr *format, jval args) {
         s = at < end ? percent_item(&p, &out, at + 1, end) : end;
         jinja_pay(run, 1);
     }
-    bool all_used =
-        args.type == J_TUPLE ? p.next >= args.list->count : p.next || args.type == J_DICT || args.type == J_LIST;
+    /* What has subscripts counts as a mapping, and a mapping need not be used up. */
+    bool mapping = args.type == J_DICT || args.type == J_LIST || args.type == J_RANGE || args.type == J_UNDEFINED;
+    bool all_used = args.type == J_TUPLE ? p.next >= args.list->count : p.next || mapping;
     if (!all_used) {
-        if (args.type == J_UNDEFINED) jinja_raise_undefined(run, args);
         jinja_raise(&run->trap, WEFT_ERR_FORMAT, "not all arguments converted during string formatting");
     }
     return jinja_build_end(run, &out);
@@ -365,9 +365,9 @@ static void format_value(jrun *run, jbuilder *out, jval v, const jstr *spec) {
         return;
     }
     layout l = parse_layout(run, spec);
-    if (v.type == J_BOOL && l.type) v = jinja_int(v.b);
+    if (v.type == J_BOOL) v = jinja_int(v.b); /* only without a specifier is it a word */
     int64_t i;
-    if (v.type == J_STR || (v.type == J_BOOL && !l.type)) {
+    if (v.type == J_STR) {
         if ((l.type && l.type != 's') || l.align == '=' || l.sign || l.group || l.alternate)
             jinja_raise(&run->trap, WEFT_ERR_FORMAT, "the format specifier does not fit a string");
         format_text(run, out, &l, jinja_to_str(run, v), '<');

@@ -29,6 +29,7 @@ static jval global_range(jrun *run, jval self, jval *a, const jargs *raw) {
 static jval global_dict(jrun *run, jval self, jval *a, const jargs *raw) {
     (void)self, (void)a;
     if (raw->npos > 1) jinja_raise(&run->trap, WEFT_ERR_FORMAT, "dict expected at most 1 argument");
+    if (raw->npos && raw->pos[0].type == J_UNDEFINED) jinja_raise_undefined(run, raw->pos[0]);
     jval out = jinja_dict_new(run);
     if (raw->npos && raw->pos[0].type == J_DICT) {
         const jdict *from = raw->pos[0].dict;

@@ -90,6 +90,11 @@ typedef struct jundefined jundefined;
 typedef struct jnode jnode;
 typedef struct jscope jscope;
 typedef struct jrun jrun;
+/* Names that a scope hides until it assigns them: see jinja_frames.c. */
+typedef struct jhidden {
+    uint32_t *symbols;
+    uint32_t count;
+} jhidden;
 
 typedef struct jval {
     jtype type;
@@ -271,8 +276,9 @@ struct jnode {
     uint8_t *ops;      /* COMPARE: jcompare per operand */
     uint32_t *symbols; /* MACRO: of parameters */
     jnode *dyn_args, *dyn_kwargs;
-    jval value;              /* CONST, DATA; GETATTR, NSREF, FILTER, TEST: the name */
-    const jbuiltin *builtin; /* FILTER, TEST: NULL when unknown, an error once reached */
+    jval value;                    /* CONST, DATA; GETATTR, NSREF, FILTER, TEST: the name */
+    jhidden *hidden, *hidden_else; /* statements with a scope: of the body, of a loop\'s else; or NULL */
+    const jbuiltin *builtin;       /* FILTER, TEST: NULL when unknown, an error once reached */
 };
 
 typedef enum jtok_type {
@@ -332,6 +338,7 @@ struct weft_jinja {
     jnodes body;
     jstr **symbols; /* names of variables, by symbol */
     uint32_t symbol_count;
+    jhidden *hidden; /* of the outermost level */
 };
 
 /* ---- one rendering ---- */
@@ -370,6 +377,8 @@ struct jrun {
 jtoken *jinja_tokenize(jinja_trap *trap, const char *source, size_t size);
 /* jinja_parser.c, jinja_expr.c */
 void jinja_parse(jinja_trap *trap, const jtoken *tokens, weft_jinja *jinja);
+/* jinja_frames.c: fills the `hidden` fields of a parsed template. */
+void jinja_resolve_frames(jinja_trap *trap, weft_jinja *jinja);
 
 /* jinja_unicode.c */
 size_t jinja_utf8_decode(const char *p, const char *end, int32_t *cp); /* bytes consumed, at least 1 */

@@ -74,6 +74,14 @@ static jval keys_of(jrun *run, jdict *dict) {
     return (jval){.type = J_VIEW, .view = view};
 }
 
+/* Reading the loop variable itself advances the loop. */
+static bool next_of_loop(jrun *run, jiter *iter, jval *out) {
+    jval item;
+    if (!jinja_loop_next(run, iter->source.loop, &item)) return false;
+    *out = jinja_tuple2(run, item, iter->source);
+    return true;
+}
+
 jiter *jinja_try_iter(jrun *run, jval v) {
     switch (v.type) {
     case J_ITER: return v.iter;
@@ -83,6 +91,7 @@ jiter *jinja_try_iter(jrun *run, jval v) {
     case J_DICT: return jinja_iter_new(run, next_view, keys_of(run, v.dict));
     case J_VIEW: return jinja_iter_new(run, next_view, v);
     case J_RANGE: return jinja_iter_new(run, next_range, v);
+    case J_LOOP: return jinja_iter_new(run, next_of_loop, v);
     case J_UNDEFINED: return jinja_iter_new(run, next_nothing, v);
     default: return NULL;
     }

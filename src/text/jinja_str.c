@@ -378,7 +378,9 @@ jval jinja_str_pad(jrun *run, const jstr *s, int64_t width, const jstr *fill, in
     jinja_build_fill(run, &b, fill, (size_t)left);
     jinja_build(run, &b, s->data, s->size);
     jinja_build_fill(run, &b, fill, (size_t)(missing - left));
-    return jinja_build_end(run, &b);
+    jval out = jinja_build_end(run, &b);
+    out.s->markup = s->markup;
+    return out;
 }
 METHOD(str_ljust) {
     (void)raw;

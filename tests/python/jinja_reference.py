@@ -88,6 +88,8 @@ def reference(template, context):
         return False, str(error), True
     except RecursionError:
         return False, "recursion", False
+    except TimeoutError:
+        raise
     except Exception as error:  # whatever Python raises, the template fails
         return False, f"{type(error).__name__}: {error}", False
 
