@@ -3,11 +3,13 @@
     python lab/tokenizer_fixture.py
 
 The tokenizer of each variant is <name>.json; cases.json holds, for each, texts with their ids (special tokens parsed, and
-as plain text) and what decoding the ids gives with and without the special tokens."""
+as plain text) and what decoding the ids gives with and without the special tokens. words.json holds, for each pattern, texts
+and the words it cuts them into (ids of a small vocabulary do not show every cut)."""
 import json
+import random
 from pathlib import Path
 
-from tokenizers import Tokenizer
+from tokenizers import Regex, Tokenizer, pre_tokenizers
 
 import tokenizer as base
 import tokenizer_fuzz
@@ -21,9 +23,14 @@ BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": Fa
 
 TEXTS = ["", " ", "\n", "a", "Hello, world!", "  two  spaces  ", "line\r\n\r\n  next\n\n\n", "tab\t\tx", "I'm you'LL it'ſ 's 'S",
          "1234567 x1y22z333", "e\u0301 \u00e9 a\u0323\u0307 a\u0307\u0323", "\u1100\u1161\u11a8 \uac00\u11a8",
-         "\u0301\u0301start", "nul\x00nul", "😀👩‍👩‍👧", "中文，标点。", "नमस्ते दुनिया", "\u2126\u212b\u0958\u2adc",
+         "\u0301\u0301start", "a\u030d\u0301 a\u0301\u030d a\u0323\u0301\u0302", "nul\x00nul", "it'ſx 'ſ", "\uac01\u0301 \ud55c\u0323\uae00", "😀👩‍👩‍👧", "中文，标点。", "नमस्ते दुनिया", "\u2126\u212b\u0958\u2adc",
          "<|im_start|>user\nhi<|im_end|>\n", "<|im_start|><|im_end|><|im_sta", "<think>\n\n</think>\n\n", "x" * 70, " " * 70,
          "ab" * 40, "\n " * 30, "the the the the the the the the the the the the the the the the the the", "\ufffd\ufeff\u200b"]
+
+
+RNG = random.Random(3)
+# Words over the length where merging changes its method, with pairs that arise out of order.
+LONG = ["".join(RNG.choice(letters) for _ in range(90)) for letters in ("etaoinshr", "inger", "the ", "*=-")]
 
 
 def split(pattern: str) -> dict:
@@ -72,6 +79,20 @@ def variants() -> dict[str, dict]:
     return made
 
 
+GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+
+
+def write_words() -> None:
+    texts = TEXTS + [text for text in tokenizer_fuzz.lines(60, 5, []) if len(text) < 40]
+    cases = []
+    for pattern in (base.PATTERN, MARKS, THREE_DIGITS, GPT2):
+        cut = pre_tokenizers.Split(Regex(pattern), "isolated")
+        cases.append({"pattern": pattern,
+                      "rows": [[word for word, _ in cut.pre_tokenize_str(text)] for text in texts if text]})
+    lines = ",\n".join(json.dumps(case, separators=(",", ":")) for case in cases)
+    (OUT / "words.json").write_text(f"[\n{lines}\n]\n")
+
+
 def main() -> None:
     OUT.mkdir(parents=True, exist_ok=True)
     cases = {}
@@ -82,7 +103,8 @@ def main() -> None:
         reference = Tokenizer.from_file(str(OUT / f"{name}.json"))
         tokens = [token.content for token in reference.get_added_tokens_decoder().values()]
         texts = TEXTS + ["unreachable hello unreachable", "a<l>  <l> b<r>  <r>c <lr> wordy word words word", "été   ÅÅ中 x"]
-        texts += [text for text in tokenizer_fuzz.lines(100, 7, tokens) if len(text) < 90][:40]
+        texts += [text for text in tokenizer_fuzz.lines(100, 7, tokens) if len(text) < 90][:28]
+        texts += LONG
         rows = []
         for text in texts:
             reference.encode_special_tokens = False
@@ -96,6 +118,7 @@ def main() -> None:
              ",\n  ".join(json.dumps(row, ensure_ascii=True, separators=(",", ":")) for row in case["rows"]) + "]}"
              for name, case in cases.items())
     (OUT / "cases.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    write_words()
     print({path.name: path.stat().st_size for path in sorted(OUT.iterdir())})
 
 

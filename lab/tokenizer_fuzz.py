@@ -70,7 +70,11 @@ def pieces(rng: random.Random, added: list[str]):
         unit = rng.choice([rng.choice(SPACES), rng.choice(MARKS), rng.choice(WORDS), chr(rng.randrange(33, 127)), "\n", " "])
         return unit * rng.choice([1, 2, 3, 7, 20, 60, 200])
 
-    return [block, anywhere, look_alike, repeat,
+    def long_word():
+        letters = rng.choice(["etaoinshr", "ab", "theing ", "=-/*", "的是不了", "\u0301\u0323\u030d\u0308", "аеиотн"])
+        return "".join(rng.choice(letters) for _ in range(rng.randrange(20, 400)))
+
+    return [block, anywhere, look_alike, repeat, long_word,
             lambda: "".join(rng.choice(SPACES) for _ in range(rng.randrange(1, 7))),
             lambda: "".join(rng.choice(" \n\r\t") for _ in range(rng.randrange(1, 9))),
             lambda: "".join(rng.choice(CONTROLS) for _ in range(rng.randrange(1, 4))),

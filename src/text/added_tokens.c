@@ -1,8 +1,8 @@
 /* Added tokens: see added_tokens.h.
  *
- * The rule is the library's (AddedVocabulary::find_matches): among the tokens that match, the leftmost, and of those the
- * longest; matches do not overlap, but the white space that lstrip and rstrip take may reach over a neighbour. A match
- * that is turned down (single_word, or special ones that count as text) is still stepped over as a whole.
+ * The rule is the library's (AddedVocabulary::find_matches): among the tokens that match, the leftmost, and of those
+ * the longest; matches do not overlap, but the white space that lstrip and rstrip take may reach over a neighbour. A
+ * match that is turned down (single_word, or special ones that count as text) is still stepped over as a whole.
  *
  * Memory: a trie as an array of nodes. Time: one step per byte of the text, times the length of the longest token at
  * most. */

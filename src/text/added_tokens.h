@@ -47,17 +47,18 @@ typedef struct weft_added_part {
 typedef struct weft_added_walk {
     const weft_added_trie *trie;
     const weft_added_token *tokens;
-    bool parse_special;           /* false: special tokens are plain text */
-    const char *begin, *end;      /* the text */
-    const char *scan;             /* where to look for the next match */
-    const char *done;             /* what is before it has been given out */
-    const char *space_end;        /* the end of the run of white space that was measured last */
-    weft_added_part waiting;      /* the token behind the plain part that was just given out */
+    bool parse_special;      /* false: special tokens are plain text */
+    const char *begin, *end; /* the text */
+    const char *scan;        /* where to look for the next match */
+    const char *done;        /* what is before it has been given out */
+    const char *space_end;   /* the end of the run of white space that was measured last */
+    weft_added_part waiting; /* the token behind the plain part that was just given out */
     bool has_waiting;
 } weft_added_walk;
 
 void weft_added_trie_free(weft_added_trie *trie);
-/* Adds a string (1 … WEFT_ADDED_TOKEN_BYTES_MAX bytes) for the token with this index. If it is there, the first stays. */
+/* Adds a string (1 … WEFT_ADDED_TOKEN_BYTES_MAX bytes) for the token with this index. If it is there, the first stays.
+ */
 weft_status weft_added_trie_add(weft_added_trie *trie, const char *string, size_t size, int32_t token, weft_error *err);
 
 /* `tokens` are indexed by what the trie holds; everything is borrowed. */

@@ -1,9 +1,9 @@
 /* Byte pair encoding (Sennrich et al. 2016) as the `tokenizers` library orders it: of all adjacent pairs that have a
  * merge, the one of the lowest rank goes first, and of several equal ones the leftmost.
  *
- * Short words scan for the minimum. Long ones keep, for every rank that occurs, the positions of its pairs; a heap holds
- * the ranks. A position's entry is never removed when its pair changes: it is checked when its turn comes. Text made of
- * one character repeated creates few ranks with positions already in order, so it costs linear time.
+ * Short words scan for the minimum. Long ones keep, for every rank that occurs, the positions of its pairs; a heap
+ * holds the ranks. A position's entry is never removed when its pair changes: it is checked when its turn comes. Text
+ * made of one character repeated creates few ranks with positions already in order, so it costs linear time.
  *
  * Memory: the table of merges belongs to the tokenizer, working memory to the caller's scratch. */
 #include "text/bpe.h"
@@ -13,8 +13,8 @@
 #include <string.h>
 
 enum {
-    SHORT_WORD = 48,          /* symbols: up to here scanning for the minimum is the fastest */
-    KEPT_CAPACITY = 1 << 14,  /* positions a bucket may keep allocated between words */
+    SHORT_WORD = 48,         /* symbols: up to here scanning for the minimum is the fastest */
+    KEPT_CAPACITY = 1 << 14, /* positions a bucket may keep allocated between words */
 };
 static const uint32_t NONE = UINT32_MAX;
 static const size_t WORD_MAX = (size_t)1 << 30; /* positions are 32 bits wide */
@@ -76,9 +76,9 @@ static weft_status grow(weft_bpe *bpe, weft_error *err) {
 }
 
 static weft_status refuse_merge(weft_bytes left, weft_bytes right, uint32_t rank, weft_error *err) {
-    return weft_fail(err, WEFT_ERR_FORMAT, "merge %u (\"%.*s\" \"%.*s\"): its parts or its result are not in the vocabulary",
-                     rank, (int)(left.size > 60 ? 60 : left.size), left.data, (int)(right.size > 60 ? 60 : right.size),
-                     right.data);
+    return weft_fail(
+        err, WEFT_ERR_FORMAT, "merge %u (\"%.*s\" \"%.*s\"): its parts or its result are not in the vocabulary", rank,
+        (int)(left.size > 60 ? 60 : left.size), left.data, (int)(right.size > 60 ? 60 : right.size), right.data);
 }
 
 weft_status weft_bpe_add_merge(weft_bpe *bpe, const weft_vocab *vocab, weft_bytes left, weft_bytes right, uint32_t rank,
@@ -166,8 +166,9 @@ typedef struct positions { /* a growing array of 32-bit numbers */
 
 /* The positions whose pair has one rank, in order.
  *
- * They arrive in order, too: the inside of a token is always merged in the same sequence, so all pairs of two given tokens
- * come about during the same pass over the word. Where that should ever fail, the newcomer is moved to its place. */
+ * They arrive in order, too: the inside of a token is always merged in the same sequence, so all pairs of two given
+ * tokens come about during the same pass over the word. Where that should ever fail, the newcomer is moved to its
+ * place. */
 typedef struct bucket {
     uint32_t rank;
     size_t head; /* what is before it is done */
@@ -185,7 +186,9 @@ struct weft_bpe_scratch {
     size_t active_count, active_capacity;
 };
 
-weft_bpe_scratch *weft_bpe_scratch_new(void) { return calloc(1, sizeof(weft_bpe_scratch)); }
+weft_bpe_scratch *weft_bpe_scratch_new(void) {
+    return calloc(1, sizeof(weft_bpe_scratch));
+}
 
 static void free_buckets(weft_bpe_scratch *s) {
     for (size_t i = 0; i < s->bucket_capacity; i++) {

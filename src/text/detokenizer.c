@@ -37,8 +37,7 @@ static weft_status put_replacement(weft_buffer *out, weft_error *err) {
 
 /* Settles what is held, byte by byte of the new text, until it is a character, or malformed, or the text ends. Returns
  * through *used how many of the new bytes went into it. */
-static weft_status settle_held(weft_detokenizer *d, weft_bytes bytes, size_t *used, weft_buffer *out,
-                               weft_error *err) {
+static weft_status settle_held(weft_detokenizer *d, weft_bytes bytes, size_t *used, weft_buffer *out, weft_error *err) {
     *used = 0;
     while (d->held_count > 0 && *used < bytes.size) {
         d->held[d->held_count] = (unsigned char)bytes.data[*used];

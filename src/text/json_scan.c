@@ -115,7 +115,8 @@ weft_status weft_json_scan_skip(weft_json_scan *scan, weft_json_span *span, weft
             if (depth == WEFT_JSON_DEPTH_MAX) return weft_json_scan_error(scan, "less nesting", err);
             open[depth++] = c;
         } else if (c == '}' || c == ']') {
-            if (depth == 0 || open[--depth] != (c == '}' ? '{' : '[')) return weft_json_scan_error(scan, "a value", err);
+            if (depth == 0 || open[--depth] != (c == '}' ? '{' : '['))
+                return weft_json_scan_error(scan, "a value", err);
         } else if (c == '"') {
             if (!skip_string(scan)) {
                 scan->at = scan->end;
@@ -124,7 +125,7 @@ weft_status weft_json_scan_skip(weft_json_scan *scan, weft_json_span *span, weft
         } else if (c == ',' || c == ':') {
             if (depth == 0) return weft_json_scan_error(scan, "a value", err);
         } else {
-            while (scan->at < scan->end && *scan->at > ' ' && !strchr(",:]}[{\"", *scan->at)) scan->at++;
+            while (scan->at<scan->end && * scan->at> ' ' && !strchr(",:]}[{\"", *scan->at)) scan->at++;
         }
     } while (depth > 0);
     span->size = (size_t)(scan->at - span->data);

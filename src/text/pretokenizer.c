@@ -20,10 +20,10 @@
 #include "text/unicode.h"
 
 enum {
-    MATCH_LIMIT = 4 << 20,      /* backtracking steps of one match */
-    STEPS_PER_BYTE = 200,       /* a general pattern may take this many steps for each byte of the text ... */
-    STEPS_FREE = 4 << 20,       /* ... and these besides */
-    HEAP_LIMIT_KIB = 64 << 10,  /* of the interpreter */
+    MATCH_LIMIT = 4 << 20,     /* backtracking steps of one match */
+    STEPS_PER_BYTE = 200,      /* a general pattern may take this many steps for each byte of the text ... */
+    STEPS_FREE = 4 << 20,      /* ... and these besides */
+    HEAP_LIMIT_KIB = 64 << 10, /* of the interpreter */
     JIT_STACK_MIN = 32 << 10,
     JIT_STACK_MAX = 8 << 20,
 };
@@ -38,7 +38,9 @@ static inline unsigned kind_at(const char *p, const char *end, const char **next
     return weft_char_flags(weft_utf8_next(next, end)) & KIND_MASK;
 }
 
-static inline char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c; }
+static inline char lower(char c) {
+    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+}
 
 /* The end of a contraction whose apostrophe is at p, or NULL. */
 static const char *contraction(const char *p, const char *end) {
@@ -85,7 +87,8 @@ const char *weft_next_word(const weft_word_rules *rules, const char *at, const c
     if (kind & letters) return skip_letters(letters, second, end);
     if (kind & WEFT_CHAR_NUMBER) {
         const char *p = second;
-        for (int i = 1; i < rules->digits_max && p < end && (kind_at(p, end, &third) & WEFT_CHAR_NUMBER); i++) p = third;
+        for (int i = 1; i < rules->digits_max && p < end && (kind_at(p, end, &third) & WEFT_CHAR_NUMBER); i++)
+            p = third;
         return p;
     }
     unsigned next_kind = second < end ? kind_at(second, end, &third) : (unsigned)WEFT_CHAR_SPACE;
@@ -220,8 +223,10 @@ static weft_status run_regex(cutter *c, int stage, const char *text, size_t size
         size_t start = bounds[0], stop = bounds[1];
         if (stop <= start) {
             const char *p = text + start;
-            if (start < size) weft_utf8_next(&p, text + size);
-            else p++;
+            if (start < size)
+                weft_utf8_next(&p, text + size);
+            else
+                p++;
             from = (size_t)(p - text);
             continue;
         }

@@ -15,13 +15,13 @@ enum {
 
 /* The published patterns differ in two things only. */
 typedef struct weft_word_rules {
-    unsigned letters;   /* flags of what continues a word: LETTER, or LETTER | MARK */
-    int digits_max;     /* \p{N} or \p{N}{1,3} */
+    unsigned letters; /* flags of what continues a word: LETTER, or LETTER | MARK */
+    int digits_max;   /* \p{N} or \p{N}{1,3} */
 } weft_word_rules;
 
 typedef struct weft_split { /* one Split of the pre-tokenizer */
     bool is_scanner;
-    weft_word_rules rules; /* with is_scanner */
+    weft_word_rules rules;           /* with is_scanner */
     struct pcre2_real_code_8 *regex; /* otherwise */
 } weft_split;
 

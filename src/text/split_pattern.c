@@ -5,8 +5,8 @@
  * and Unicode version differ from the library's; other properties are PCRE2's.
  *
  * PCRE2's own match limit does not see scans inside one item (a* over the whole text, at every start). So patterns are
- * compiled with callouts, from which pretokenizer.c counts how far each step moved. What a callout cannot see is bounded by
- * the largest repeat count allowed. */
+ * compiled with callouts, from which pretokenizer.c counts how far each step moved. What a callout cannot see is
+ * bounded by the largest repeat count allowed. */
 #include "text/split_pattern.h"
 
 #include <string.h>
@@ -18,9 +18,9 @@ enum { EXPANDED_BYTES_MAX = 1 << 20, REPEAT_DIGITS_MAX = 3 };
 
 /* A piece of syntax that means something else in Oniguruma, or NULL. */
 static const char *foreign_syntax(const char *pattern) {
-    static const char *const refused[] = {"\\h", "\\H", "\\R", "\\X", "\\K", "\\g", "\\k", "\\y", "\\Y", "\\O", "\\N",
-                                          "(?m", "(?s", "(?x", "(?y", "(?~", "(?-", "(?(", "(?R", "(?&", "(*",  "&&",
-                                          "\\C", "\\Q", "\\E", "\\w", "\\W", "\\b", "\\B", "[["};
+    static const char *const refused[] = {"\\h", "\\H", "\\R", "\\X", "\\K", "\\g", "\\k", "\\y", "\\Y", "\\O",
+                                          "\\N", "(?m", "(?s", "(?x", "(?y", "(?~", "(?-", "(?(", "(?R", "(?&",
+                                          "(*",  "&&",  "\\C", "\\Q", "\\E", "\\w", "\\W", "\\b", "\\B", "[["};
     for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
         if (strstr(pattern, refused[i])) return refused[i];
     for (const char *p = pattern; (p = strstr(p, "}+")) != NULL; p++) /* {1,3}+ is greedy here, possessive there */
@@ -63,10 +63,10 @@ static unsigned class_escape(const char *p, bool *negated, size_t *length) {
         const char *text;
         unsigned flag;
         bool negated;
-    } escapes[] = {{"\\s", WEFT_CHAR_SPACE, false},      {"\\S", WEFT_CHAR_SPACE, true},
-                   {"\\p{L}", WEFT_CHAR_LETTER, false},  {"\\P{L}", WEFT_CHAR_LETTER, true},
-                   {"\\p{N}", WEFT_CHAR_NUMBER, false},  {"\\P{N}", WEFT_CHAR_NUMBER, true},
-                   {"\\p{M}", WEFT_CHAR_MARK, false},    {"\\P{M}", WEFT_CHAR_MARK, true}};
+    } escapes[] = {{"\\s", WEFT_CHAR_SPACE, false},     {"\\S", WEFT_CHAR_SPACE, true},
+                   {"\\p{L}", WEFT_CHAR_LETTER, false}, {"\\P{L}", WEFT_CHAR_LETTER, true},
+                   {"\\p{N}", WEFT_CHAR_NUMBER, false}, {"\\P{N}", WEFT_CHAR_NUMBER, true},
+                   {"\\p{M}", WEFT_CHAR_MARK, false},   {"\\P{M}", WEFT_CHAR_MARK, true}};
     for (size_t i = 0; i < sizeof escapes / sizeof escapes[0]; i++) {
         *length = strlen(escapes[i].text);
         if (strncmp(p, escapes[i].text, *length) != 0) continue;
@@ -127,8 +127,8 @@ weft_status weft_split_pattern_compile(const char *pattern, size_t size, bool li
     if (literal) return compile(copy, copy, size, PCRE2_UTF | PCRE2_LITERAL, regex, err);
     const char *foreign = foreign_syntax(copy);
     if (foreign)
-        return weft_fail(err, WEFT_ERR_UNSUPPORTED, "pre-tokenizer: \"%.4s\" in the pattern \"%.200s\" is not supported",
-                         foreign, copy);
+        return weft_fail(err, WEFT_ERR_UNSUPPORTED,
+                         "pre-tokenizer: \"%.4s\" in the pattern \"%.200s\" is not supported", foreign, copy);
     weft_buffer expanded;
     weft_buffer_init(&expanded, EXPANDED_BYTES_MAX, "a pre-tokenizer's pattern with its classes written out");
     weft_status status = expand(copy, &expanded, err);

@@ -1,9 +1,9 @@
 /* The tokenizer as a whole: putting it together, text to ids, and the look-ups by id. See tokenizer.h.
  *
  * The stages, in the library's order: tokens added un-normalised are cut out of the text; each piece between them is
- * brought to NFC; tokens added normalised are cut out of that; the pre-tokenizer cuts the rest into words; BPE turns each
- * word into ids. Memory: everything is owned by the tokenizer and immutable after loading; a call to weft_tokenize keeps
- * its working memory to itself. */
+ * brought to NFC; tokens added normalised are cut out of that; the pre-tokenizer cuts the rest into words; BPE turns
+ * each word into ids. Memory: everything is owned by the tokenizer and immutable after loading; a call to weft_tokenize
+ * keeps its working memory to itself. */
 #include "text/tokenizer.h"
 
 #include <stdlib.h>
@@ -245,8 +245,10 @@ static weft_status take_piece(run *r, const char *text, size_t size, weft_error 
     weft_added_walk walk;
     weft_added_walk_start(&walk, &t->normalized, t->added, r->parse_special, text, size);
     for (weft_added_part part; weft_added_walk_next(&walk, &part);) {
-        if (part.token >= 0) WEFT_TRY(weft_ids_append(r->ids, t->added[part.token].id, err));
-        else WEFT_TRY(weft_pretokenize(&t->pre, part.data, part.size, take_word, r, err));
+        if (part.token >= 0)
+            WEFT_TRY(weft_ids_append(r->ids, t->added[part.token].id, err));
+        else
+            WEFT_TRY(weft_pretokenize(&t->pre, part.data, part.size, take_word, r, err));
     }
     return WEFT_OK;
 }
@@ -256,8 +258,10 @@ static weft_status take_text(run *r, const char *text, size_t size, weft_error *
     weft_added_walk walk;
     weft_added_walk_start(&walk, &t->raw, t->added, r->parse_special, text, size);
     for (weft_added_part part; weft_added_walk_next(&walk, &part);) {
-        if (part.token >= 0) WEFT_TRY(weft_ids_append(r->ids, t->added[part.token].id, err));
-        else WEFT_TRY(take_piece(r, part.data, part.size, err));
+        if (part.token >= 0)
+            WEFT_TRY(weft_ids_append(r->ids, t->added[part.token].id, err));
+        else
+            WEFT_TRY(take_piece(r, part.data, part.size, err));
     }
     return WEFT_OK;
 }
@@ -271,7 +275,7 @@ weft_status weft_tokenize(const weft_tokenizer *tokenizer, const char *text, siz
     run r = {.tokenizer = tokenizer, .parse_special = parse_special, .ids = ids};
     size_t count = ids->count;
     weft_buffer repaired;
-    weft_buffer_init(&repaired, 3 * size, "the repaired text"); /* one bad byte becomes three */
+    weft_buffer_init(&repaired, 3 * size, "the repaired text");   /* one bad byte becomes three */
     weft_buffer_init(&r.normal, 9 * size, "the normalised text"); /* a character triples at most (UAX #15) */
     weft_status status = WEFT_OK;
     if (weft_utf8_valid(text, size) != size) {
@@ -291,7 +295,9 @@ weft_status weft_tokenize(const weft_tokenizer *tokenizer, const char *text, siz
 
 /* ---- look-ups ---- */
 
-size_t weft_tokenizer_size(const weft_tokenizer *tokenizer) { return tokenizer->size; }
+size_t weft_tokenizer_size(const weft_tokenizer *tokenizer) {
+    return tokenizer->size;
+}
 
 int32_t weft_tokenizer_find(const weft_tokenizer *tokenizer, const char *token) {
     int32_t index = weft_tokenizer_added_index(tokenizer, token, strlen(token));

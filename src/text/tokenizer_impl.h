@@ -19,18 +19,18 @@ typedef struct weft_token_text {
 } weft_token_text;
 
 struct weft_tokenizer {
-    weft_vocab vocab;        /* its table is kept only with ignore_merges; its blob holds the bytes of all tokens */
+    weft_vocab vocab; /* its table is kept only with ignore_merges; its blob holds the bytes of all tokens */
     weft_bpe bpe;
     weft_pretokenizer pre;
     bool nfc;
-    bool ignore_merges;      /* a word that is in the vocabulary is one token, whatever the merges say */
+    bool ignore_merges; /* a word that is in the vocabulary is one token, whatever the merges say */
 
     weft_vocab added_names;  /* content -> index in `added` */
     weft_added_token *added; /* [added_count] */
     size_t added_count, added_capacity;
-    weft_added_trie raw;        /* tokens looked for before normalisation */
-    weft_added_trie normalized; /* tokens looked for after it */
-    weft_buffer contents;       /* while loading: the strings of `added`, one after the other */
+    weft_added_trie raw;             /* tokens looked for before normalisation */
+    weft_added_trie normalized;      /* tokens looked for after it */
+    weft_buffer contents;            /* while loading: the strings of `added`, one after the other */
     weft_token_text *added_contents; /* while loading: [added_count] */
 
     weft_token_text *texts; /* [size] by id */

@@ -91,13 +91,15 @@ static weft_status read_split(loader *l, const json_t *piece, weft_error *err) {
     const json_t *regex = json_object_get(pattern, "Regex"), *literal = json_object_get(pattern, "String");
     const json_t *text = regex ? regex : literal;
     if (!json_is_string(text)) return weft_fail(err, WEFT_ERR_FORMAT, "%s: a Split without a pattern", l->path);
-    weft_status status = weft_pretokenizer_add(&l->tokenizer->pre, json_string_value(text), json_string_length(text),
-                                               !regex, err);
+    weft_status status =
+        weft_pretokenizer_add(&l->tokenizer->pre, json_string_value(text), json_string_length(text), !regex, err);
     if (status != WEFT_OK) weft_error_prefix(err, "%s", l->path);
     return status;
 }
 
-static bool is_byte_level(const json_t *piece) { return strcmp(type_of(piece), "ByteLevel") == 0; }
+static bool is_byte_level(const json_t *piece) {
+    return strcmp(type_of(piece), "ByteLevel") == 0;
+}
 
 /* Puts the Splits into the tokenizer; ByteLevel's own effect (bytes as characters) is how the vocabulary is stored. */
 static weft_status read_pre_tokenizer(loader *l, const json_t *piece, weft_error *err) {
@@ -162,7 +164,9 @@ static weft_status read_vocab(loader *l, weft_error *err) {
     return members.failed ? WEFT_ERR_FORMAT : WEFT_OK;
 }
 
-static weft_bytes bytes_of(const weft_buffer *buffer) { return (weft_bytes){buffer->data, buffer->size}; }
+static weft_bytes bytes_of(const weft_buffer *buffer) {
+    return (weft_bytes){buffer->data, buffer->size};
+}
 
 /* One merge: ["left", "right"], or in older files "left right". */
 static weft_status read_merge(loader *l, weft_json_scan *scan, uint32_t *rank, weft_error *err) {
@@ -179,7 +183,8 @@ static weft_status read_merge(loader *l, weft_json_scan *scan, uint32_t *rank, w
     if (whole.size >= 8 && memcmp(whole.data, "#version", 8) == 0) return WEFT_OK;
     const char *space = memchr(whole.data, ' ', whole.size);
     size_t size = space ? (size_t)(space - whole.data) : 0, rest = space ? whole.size - size - 1 : 0;
-    if (!space || memchr(space + 1, ' ', rest)) return weft_json_scan_error(scan, "a merge of two tokens before it", err);
+    if (!space || memchr(space + 1, ' ', rest))
+        return weft_json_scan_error(scan, "a merge of two tokens before it", err);
     return weft_bpe_add_merge(&t->bpe, &t->vocab, (weft_bytes){whole.data, size}, (weft_bytes){space + 1, rest},
                               (*rank)++, err);
 }
@@ -199,8 +204,8 @@ static bool has_every_byte(const weft_bpe *bpe) {
     return true;
 }
 
-/* Refuses the settings that would change ids. What stands in for unknown characters does not matter when every byte has a
- * token. */
+/* Refuses the settings that would change ids. What stands in for unknown characters does not matter when every byte has
+ * a token. */
 static weft_status check_settings(loader *l, weft_error *err) {
     bool complete = has_every_byte(&l->tokenizer->bpe);
     const struct {
@@ -289,8 +294,7 @@ static weft_status read_added_tokens(loader *l, weft_error *err) {
     json_t *list;
     WEFT_TRY(parse(l, l->parts.added_tokens, "added_tokens", &list, err));
     weft_status status = WEFT_OK;
-    if (!json_is_array(list))
-        status = weft_fail(err, WEFT_ERR_FORMAT, "%s: added_tokens is not a list", l->path);
+    if (!json_is_array(list)) status = weft_fail(err, WEFT_ERR_FORMAT, "%s: added_tokens is not a list", l->path);
     int32_t next_id = (int32_t)l->tokenizer->vocab.count;
     for (size_t i = 0; i < json_array_size(list) && status == WEFT_OK; i++)
         status = read_added_token(l, json_array_get(list, i), &next_id, err);
@@ -320,9 +324,12 @@ static weft_status find_members(loader *l, weft_json_scan *scan, const named_spa
 
 static weft_status find_parts(loader *l, const weft_buffer *file, weft_error *err) {
     parts *p = &l->parts;
-    const named_span top[] = {{"version", &p->version},           {"added_tokens", &p->added_tokens},
-                              {"normalizer", &p->normalizer},     {"pre_tokenizer", &p->pre_tokenizer},
-                              {"decoder", &p->decoder},           {"post_processor", &p->post_processor},
+    const named_span top[] = {{"version", &p->version},
+                              {"added_tokens", &p->added_tokens},
+                              {"normalizer", &p->normalizer},
+                              {"pre_tokenizer", &p->pre_tokenizer},
+                              {"decoder", &p->decoder},
+                              {"post_processor", &p->post_processor},
                               {"model", &p->model}};
     const named_span model[] = {{"type", &p->type},
                                 {"dropout", &p->dropout},
@@ -376,8 +383,10 @@ weft_status weft_tokenizer_from_json(const char *path, weft_tokenizer **tokenize
     weft_buffer_init(&l.right, WEFT_VOCAB_STRING_MAX, "a string in tokenizer.json");
     weft_status status = weft_tokenizer_new(&l.tokenizer, err);
     if (status == WEFT_OK) status = load(&l, &file, err);
-    if (status == WEFT_OK) *tokenizer = l.tokenizer;
-    else weft_tokenizer_free(l.tokenizer);
+    if (status == WEFT_OK)
+        *tokenizer = l.tokenizer;
+    else
+        weft_tokenizer_free(l.tokenizer);
     weft_buffer_free(&l.name);
     weft_buffer_free(&l.left);
     weft_buffer_free(&l.right);

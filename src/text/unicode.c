@@ -24,8 +24,8 @@ enum {
     HANGUL_V_COUNT = 21,
     HANGUL_T_COUNT = 28,
     HANGUL_S_COUNT = HANGUL_L_COUNT * HANGUL_V_COUNT * HANGUL_T_COUNT,
-    DECOMPOSITION_MAX = 4,     /* characters in the longest full canonical decomposition */
-    SMALL_RUN = 16,            /* marks: up to here insertion sort beats counting sort */
+    DECOMPOSITION_MAX = 4, /* characters in the longest full canonical decomposition */
+    SMALL_RUN = 16,        /* marks: up to here insertion sort beats counting sort */
     REPLACEMENT = 0xFFFD,
 };
 
@@ -37,9 +37,13 @@ static const uint8_t *properties(uint32_t c) {
     return unicode_properties + 2 * unicode_third[low];
 }
 
-unsigned weft_char_flags(uint32_t c) { return c < 128 ? unicode_ascii[c] : properties(c)[0]; }
+unsigned weft_char_flags(uint32_t c) {
+    return c < 128 ? unicode_ascii[c] : properties(c)[0];
+}
 
-static uint8_t combining_class(uint32_t c) { return c < 0x300 ? 0 : properties(c)[1]; }
+static uint8_t combining_class(uint32_t c) {
+    return c < 0x300 ? 0 : properties(c)[1];
+}
 
 /* ---- UTF-8 ---- */
 
@@ -130,8 +134,10 @@ static int find_sorted(const uint32_t *sorted, int count, uint32_t key) {
     int low = 0, high = count;
     while (low < high) {
         int middle = (low + high) / 2;
-        if (sorted[middle] < key) low = middle + 1;
-        else high = middle;
+        if (sorted[middle] < key)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return low < count && sorted[low] == key ? low : -1;
 }
@@ -175,8 +181,10 @@ static uint32_t compose(uint32_t first, uint32_t second) {
         int middle = (low + high) / 2;
         bool below = unicode_pair_second[middle] != second ? unicode_pair_second[middle] < second
                                                            : unicode_pair_first[middle] < first;
-        if (below) low = middle + 1;
-        else high = middle;
+        if (below)
+            low = middle + 1;
+        else
+            high = middle;
     }
     bool found = low < UNICODE_PAIRS && unicode_pair_second[low] == second && unicode_pair_first[low] == first;
     return found ? unicode_pair_composite[low] : 0;
@@ -338,8 +346,7 @@ weft_status weft_nfc(const char *text, size_t size, weft_buffer *out, weft_error
             if (!(properties(weft_utf8_next(&next, end))[0] & UNICODE_NFC_UNSAFE)) break;
             p = next;
         }
-        if (status == WEFT_OK && start < end)
-            status = normalise_segment(&s, start, (size_t)(p - start), out, err);
+        if (status == WEFT_OK && start < end) status = normalise_segment(&s, start, (size_t)(p - start), out, err);
     }
     segment_free(&s);
     return status;

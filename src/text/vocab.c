@@ -35,8 +35,8 @@ uint64_t weft_hash_bytes(const void *bytes, size_t size, uint64_t seed) {
     return mix(hash ^ word, 0xA0761D6478BD642Fu ^ seed);
 }
 
-/* The byte that a character of the byte-level alphabet stands for, or -1. Printable Latin-1 stands for itself; the other
- * 68 bytes are numbered from U+0100 on (0-32, 127-160, 173). */
+/* The byte that a character of the byte-level alphabet stands for, or -1. Printable Latin-1 stands for itself; the
+ * other 68 bytes are numbered from U+0100 on (0-32, 127-160, 173). */
 static int byte_of_char(uint32_t c) {
     if ((c >= '!' && c <= '~') || (c >= 0xA1 && c <= 0xAC) || (c >= 0xAE && c <= 0xFF)) return (int)c;
     if (c < 0x100 || c >= 0x100 + 68) return -1;

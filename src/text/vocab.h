@@ -13,9 +13,9 @@
 #include "base/status.h"
 
 enum {
-    WEFT_VOCAB_ID_MAX = 4 << 20,         /* ids are below this */
-    WEFT_VOCAB_BYTES_MAX = 256 << 20,    /* of all strings together */
-    WEFT_VOCAB_STRING_MAX = 1 << 20,     /* of one string */
+    WEFT_VOCAB_ID_MAX = 4 << 20,      /* ids are below this */
+    WEFT_VOCAB_BYTES_MAX = 256 << 20, /* of all strings together */
+    WEFT_VOCAB_STRING_MAX = 1 << 20,  /* of one string */
 };
 
 typedef struct weft_vocab_entry {

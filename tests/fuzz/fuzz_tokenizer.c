@@ -1,8 +1,8 @@
 /* libFuzzer target: hostile text through the small tokenizers, and hostile tokenizer files.
  *
- * Build with clang and -DWEFT_FUZZ=ON, run `fuzz_tokenizer -max_len=4096 CORPUS`. The first byte chooses what the others
- * are: the text for one of the tokenizers, or a tokenizer.json. What must hold beyond not crashing is checked with
- * abort(): ids decode to the normalised text, the stream equals the whole, NFC of NFC is itself. */
+ * Build with clang and -DWEFT_FUZZ=ON, run `fuzz_tokenizer -max_len=4096 CORPUS`. The first byte chooses what the
+ * others are: the text for one of the tokenizers, or a tokenizer.json. What must hold beyond not crashing is checked
+ * with abort(): ids decode to the normalised text, the stream equals the whole, NFC of NFC is itself. */
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -48,11 +48,13 @@ static void check_text(const weft_tokenizer *t, bool lossless, const char *text,
     require(weft_utf8_repair(text, size, &clean, &err) == WEFT_OK, "repair");
     require(weft_utf8_valid(clean.data, clean.size) == clean.size, "repaired text is well formed");
     require(weft_nfc(clean.data, clean.size, &normal, &err) == WEFT_OK, "NFC");
-    require(weft_nfc(normal.data, normal.size, &again, &err) == WEFT_OK && same(&normal, &again), "NFC of NFC is itself");
+    require(weft_nfc(normal.data, normal.size, &again, &err) == WEFT_OK && same(&normal, &again),
+            "NFC of NFC is itself");
     weft_status status = weft_tokenize(t, text, size, parse_special, &ids, &err);
     require(status == WEFT_OK || (status == WEFT_ERR_LIMIT && !lossless), "tokenize");
     require(weft_detokenize(t, ids.data, ids.count, false, &bytes, &err) == WEFT_OK, "detokenize");
-    /* Added tokens are cut out before normalisation, so only text without them has to come back as the NFC of the whole. */
+    /* Added tokens are cut out before normalisation, so only text without them has to come back as the NFC of the
+     * whole. */
     bool plain = !clean.size || !memchr(clean.data, '<', clean.size);
     if (lossless && plain) require(same(&bytes, &normal), "ids decode to the normalised text");
     require(weft_utf8_repair(bytes.data ? bytes.data : "", bytes.size, &repaired, &err) == WEFT_OK, "repair");
@@ -78,7 +80,8 @@ static void check_file(const char *data, size_t size) {
     require((status == WEFT_OK) == (t != NULL), "a tokenizer or an error");
     require(status == WEFT_OK || err.message[0], "an error has a message");
     weft_ids ids = {0};
-    static const char text[] = "Hello, <|im_start|> w\xC3\xB6rld e\xCC\x81 123\n\n  aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    static const char text[] =
+        "Hello, <|im_start|> w\xC3\xB6rld e\xCC\x81 123\n\n  aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
     if (t) (void)weft_tokenize(t, text, sizeof text, true, &ids, &err);
     weft_ids_free(&ids);
     weft_tokenizer_free(t);
@@ -89,7 +92,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size == 0) return 0;
     unsigned choice = data[0];
     const char *rest = (const char *)data + 1;
-    if (choice >= 240) check_file(rest, size - 1);
-    else check_text(tokenizer_number(choice), choice % 7 == 0 || choice % 7 == 2 || choice % 7 == 4, rest, size - 1, choice & 8);
+    if (choice >= 240)
+        check_file(rest, size - 1);
+    else
+        check_text(tokenizer_number(choice), choice % 7 == 0 || choice % 7 == 2 || choice % 7 == 4, rest, size - 1,
+                   choice & 8);
     return 0;
 }

@@ -1,11 +1,12 @@
 /* The tokenizer against what the `tokenizers` library answered: tests/text/data, made by lab/tokenizer_fixture.py.
  *
- * `test_tokenizer ids TOKENIZER.json [plain]` turns JSON strings, a line each, into JSON arrays of ids instead: the command
- * that lab/tokenizer_fuzz.py compares with the library. */
+ * `test_tokenizer ids TOKENIZER.json [plain]` turns JSON strings, a line each, into JSON arrays of ids instead: the
+ * command that lab/tokenizer_fuzz.py compares with the library. */
 #include <jansson.h>
 #include <unistd.h>
 
 #include "testing.h"
+#include "text/pretokenizer.h"
 #include "text/tokenizer.h"
 #include "text/unicode.h"
 
@@ -49,7 +50,8 @@ static void check_stream(const weft_tokenizer *tokenizer, const weft_ids *ids, b
     }
     CHECK_OK(weft_detokenizer_finish(&stream, &out, &err), err);
     CHECK_INT(out.size, json_string_length(want));
-    CHECK(out.size == json_string_length(want) && memcmp(out.data ? out.data : "", json_string_value(want), out.size) == 0);
+    CHECK(out.size == json_string_length(want) &&
+          memcmp(out.data ? out.data : "", json_string_value(want), out.size) == 0);
     weft_buffer_free(&out);
 }
 
@@ -93,6 +95,50 @@ static void test_variants(void) {
         for (size_t k = 0; k < json_array_size(rows) && tokenizer; k++)
             check_row(variants[i], tokenizer, json_array_get(rows, k));
         weft_tokenizer_free(tokenizer);
+    }
+    json_decref(cases);
+}
+
+/* ---- where words are cut ---- */
+
+typedef struct expected_words {
+    const json_t *row;
+    size_t at;
+} expected_words;
+
+static weft_status compare_word(void *context, const char *word, size_t size, weft_error *err) {
+    expected_words *expected = context;
+    const json_t *want = json_array_get(expected->row, expected->at++);
+    (void)err;
+    CHECK_MSG(want && json_string_length(want) == size && memcmp(json_string_value(want), word, size) == 0,
+              "got \"%.*s\", want \"%s\"", (int)size, word, want ? json_string_value(want) : "(nothing)");
+    return WEFT_OK;
+}
+
+static void test_words(void) {
+    json_t *cases = open_json(DATA "words.json");
+    CHECK_INT(json_array_size(cases), 4);
+    for (size_t i = 0; i < json_array_size(cases); i++) {
+        const json_t *pattern = json_object_get(json_array_get(cases, i), "pattern");
+        const json_t *rows = json_object_get(json_array_get(cases, i), "rows");
+        weft_pretokenizer pre = {0};
+        weft_error err = {0};
+        CHECK_OK(weft_pretokenizer_add(&pre, json_string_value(pattern), json_string_length(pattern), false, &err),
+                 err);
+        CHECK(json_array_size(rows) > 50);
+        for (size_t k = 0; k < json_array_size(rows); k++) {
+            expected_words expected = {.row = json_array_get(rows, k)};
+            weft_buffer text;
+            weft_buffer_init(&text, 1 << 16, "text");
+            for (size_t w = 0; w < json_array_size(expected.row); w++) {
+                const json_t *word = json_array_get(expected.row, w);
+                CHECK_OK(weft_buffer_append(&text, json_string_value(word), json_string_length(word), &err), err);
+            }
+            CHECK_OK(weft_pretokenize(&pre, text.data, text.size, compare_word, &expected, &err), err);
+            CHECK_INT(expected.at, json_array_size(expected.row));
+            weft_buffer_free(&text);
+        }
+        weft_pretokenizer_free(&pre);
     }
     json_decref(cases);
 }
@@ -214,7 +260,9 @@ static const struct {
     {"\xF0\x80\x80\x80", 4, "\uFFFD\uFFFD\uFFFD\uFFFD"},
     {"\xF4\x90\x80\x80", 4, "\uFFFD\uFFFD\uFFFD\uFFFD"},
     {"\x80\xBF", 2, "\uFFFD\uFFFD"},
-    {"\xE1\x80\xE2\xF0\x91\x92\xF1\xBF" "A", 9, "\uFFFD\uFFFD\uFFFD\uFFFDA"},
+    {"\xE1\x80\xE2\xF0\x91\x92\xF1\xBF"
+     "A",
+     9, "\uFFFD\uFFFD\uFFFD\uFFFDA"},
 };
 
 static void test_malformed(void) {
@@ -234,7 +282,8 @@ static void test_malformed(void) {
         weft_buffer_init(&out, 1000, "output");
         for (size_t k = 0; k < malformed[i].size; k++) {
             int32_t id = 0; /* of the single byte */
-            while (weft_tokenizer_bytes(t, id).size != 1 || *weft_tokenizer_bytes(t, id).data != malformed[i].bytes[k]) id++;
+            while (weft_tokenizer_bytes(t, id).size != 1 || *weft_tokenizer_bytes(t, id).data != malformed[i].bytes[k])
+                id++;
             CHECK_OK(weft_detokenizer_push(&stream, id, &out, &err), err);
         }
         CHECK_OK(weft_detokenizer_finish(&stream, &out, &err), err);
@@ -246,12 +295,13 @@ static void test_malformed(void) {
     weft_tokenizer_free(t);
 }
 
-/* One long word goes through other code than short ones: the ids of a unit repeated must repeat where words do not join.
- * Digits are words of their own, so joining texts with one joins their ids. */
+/* One long word goes through other code than short ones: the ids of a unit repeated must repeat where words do not
+ * join. Digits are words of their own, so joining texts with one joins their ids. */
 static void test_long(void) {
     weft_tokenizer *t = open_variant("published");
     if (!t) return;
-    static const char *const units[] = {"a", "the", "ab", "!", " ", "\n", "e\u0301", "\u0301\u0323", "\U0001F600", "\u4E2D"};
+    static const char *const units[] = {"a",  "the",     "ab",           "!",          " ",
+                                        "\n", "e\u0301", "\u0301\u0323", "\U0001F600", "\u4E2D"};
     for (size_t u = 0; u < sizeof units / sizeof units[0]; u++) {
         weft_error err = {0};
         weft_buffer text;
@@ -411,8 +461,8 @@ static int print_ids(const char *path, bool parse_special) {
         json_t *text = json_loadb(line, (size_t)size, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
         weft_ids ids = {0};
         const char *bytes = json_string_value(text);
-        bool done = bytes &&
-                    weft_tokenize(tokenizer, bytes, json_string_length(text), parse_special, &ids, &err) == WEFT_OK;
+        bool done =
+            bytes && weft_tokenize(tokenizer, bytes, json_string_length(text), parse_special, &ids, &err) == WEFT_OK;
         fputs(done ? "[" : "null", stdout);
         for (size_t i = 0; i < ids.count; i++) printf(i ? ",%d" : "%d", (int)ids.data[i]);
         puts(done ? "]" : "");
@@ -428,6 +478,7 @@ int main(int count, char **arguments) {
     if (count >= 3 && strcmp(arguments[1], "ids") == 0)
         return print_ids(arguments[2], !(count > 3 && strcmp(arguments[3], "plain") == 0));
     test_variants();
+    test_words();
     test_spec();
     test_lookups();
     test_malformed();
