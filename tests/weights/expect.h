@@ -57,4 +57,37 @@ static inline void expect_vector(const float *v, int64_t n, const char *name) {
     CHECK_MSG(wrong == 0, "%s", name);
 }
 
+/* Flips bytes of one file again and again and opens the model each time: it opens, or says why not. */
+static inline void damage(const char *file, const char *model, int rounds, size_t span) {
+    uint64_t random = 99;
+    weft_error err = {0};
+    weft_buffer good;
+    char path[512];
+    snprintf(path, sizeof path, "%s", model);
+    CHECK_OK(weft_read_file(file, 1 << 24, &good, &err), err);
+    int refused = 0;
+    for (int round = 0; round < rounds && good.data; round++) {
+        size_t size = good.size < span ? good.size : span;
+        char *bad = malloc(good.size);
+        memcpy(bad, good.data, good.size);
+        for (uint64_t n = testing_random(&random) % 3 + 1; n > 0; n--) {
+            static const char likely[] = "0123456789,:[]{}\"-.e nul\0\xff";
+            char byte = testing_random(&random) % 2 ? (char)testing_random(&random)
+                                                    : likely[testing_random(&random) % (sizeof likely - 1)];
+            bad[testing_random(&random) % size] = byte;
+        }
+        files_write(file, bad, good.size);
+        free(bad);
+        weft_checkpoint *ck = NULL;
+        err = (weft_error){0};
+        weft_status status = weft_checkpoint_open(path, NULL, &ck, &err);
+        CHECK_MSG((status == WEFT_OK) == (ck != NULL) && (status == WEFT_OK || err.message[0]), "round %d", round);
+        refused += status != WEFT_OK;
+        weft_checkpoint_close(ck);
+    }
+    CHECK_MSG(refused > rounds / 8, "only %d of %d damaged models were refused", refused, rounds);
+    if (good.data) files_write(file, good.data, good.size);
+    weft_buffer_free(&good);
+}
+
 #endif

@@ -266,11 +266,23 @@ static void test_inspect(void) {
     weft_buffer_free(&out);
 }
 
+static void test_damage(void) {
+    char text[512], mmproj[512];
+    mkdir(files_path("damaged"), 0700);
+    snprintf(text, sizeof text, "%s", files_path("damaged/m.gguf"));
+    snprintf(mmproj, sizeof mmproj, "%s", files_path("damaged/mmproj.gguf"));
+    write_text_gguf(text, WEFT_F16, true, true);
+    write_mmproj(mmproj, false, WEFT_F16, HIDDEN, "qwen3vl_merger");
+    damage(text, text, 1000, 3000);
+    damage(mmproj, text, 1000, 4000);
+}
+
 int main(void) {
     files_begin();
     test_gguf_pair();
     test_quantised();
     test_finding_files();
+    test_damage();
     test_inspect();
     return testing_summary();
 }

@@ -340,6 +340,53 @@ static void test_fp8(void) {
     expect_refused(folder, NULL, "share scale blocks");
 }
 
+/* Products with views into fused experts (a stride between inputs, FP8 scales that were turned round) equal the sums
+ * over single elements. */
+static void test_products(void) {
+    enum { ROWS = 5, WIDTH = 256 };
+    const char *folder = files_path("products");
+    weft_compute *compute = NULL;
+    weft_error err = {0};
+    CHECK_OK(weft_compute_create(NULL, 1, &compute, &err), err);
+    static const weft_type types[] = {WEFT_F8_E4M3, WEFT_BF16, WEFT_F32};
+    for (int i = 0; compute && i < 3; i++) {
+        recipe r = plain;
+        r.type = types[i], r.experts = FUSED_IN_OUT, r.expert_inter = WIDTH;
+        write_hf(folder, &r, true, 8);
+        weft_checkpoint *ck = open_good(folder, NULL);
+        if (!ck) continue;
+        const weft_kernels *kernels = weft_compute_kernels(compute);
+        const weft_matrix *up = &weft_checkpoint_text(ck)->layers[1].expert_up[2];
+        float x[ROWS * HIDDEN], out[ROWS * WIDTH], row[HIDDEN];
+        for (int j = 0; j < ROWS * HIDDEN; j++) x[j] = file_value("x", j) / 64;
+        weft_matmul(compute, out, WIDTH, x, HIDDEN, ROWS, up, NULL, false);
+        for (int64_t n = 0; n < WIDTH; n++) {
+            weft_matrix_row(kernels, up, n, row);
+            for (int64_t k = 0; k < HIDDEN; k++) {
+                int64_t index = k * 2 * WIDTH + n; /* [inputs, gate and up]: up's half */
+                float value = 0;
+                if (up->type == WEFT_F8_E4M3)
+                    kernels->dequantize[WEFT_F8_E4M3](&value, (const uint8_t *)up->data + index, 1);
+                else
+                    value = file_value("model.language_model.layers.1.mlp.experts.gate_up_proj",
+                                       2 * 2 * WIDTH * HIDDEN + WIDTH + index);
+                if (up->type == WEFT_F8_E4M3)
+                    value *= file_value("model.language_model.layers.1.mlp.experts.gate_up_proj_scale_inv",
+                                        2 * 4 + 2 + n / 128);
+                CHECK(row[k] == value);
+            }
+            for (int m = 0; m < ROWS; m++) {
+                double sum = 0, size = 0;
+                for (int k = 0; k < HIDDEN; k++)
+                    sum += (double)x[m * HIDDEN + k] * row[k], size += fabs((double)x[m * HIDDEN + k] * row[k]);
+                CHECK(fabs(out[m * WIDTH + n] - sum) <= 1e-5 * size);
+            }
+        }
+        weft_checkpoint_close(ck);
+    }
+    weft_compute_destroy(compute);
+}
+
 static void test_hf_refusals(void) {
     const char *folder = files_path("bad");
     recipe r = plain;
@@ -391,6 +438,16 @@ static void test_inspect(void) {
     weft_buffer_free(&out);
 }
 
+static void test_damage(void) {
+    const char *folder = files_path("damaged");
+    write_hf(folder, &plain, true, 8);
+    char config[512], weights[512];
+    snprintf(config, sizeof config, "%s/config.json", folder);
+    snprintf(weights, sizeof weights, "%s/model.safetensors", folder);
+    damage(config, folder, 1000, SIZE_MAX);
+    damage(weights, folder, 1000, 9000); /* its header */
+}
+
 int main(void) {
     files_begin();
     test_dense();
@@ -398,7 +455,9 @@ int main(void) {
     test_heads_and_prefixes();
     test_experts();
     test_fp8();
+    test_products();
     test_hf_refusals();
+    test_damage();
     test_inspect();
     return testing_summary();
 }
