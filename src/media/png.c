@@ -12,13 +12,14 @@
 
 #include "media/codec.h"
 
-enum { CHUNK_BYTES_MAX = 8 << 20, CHUNKS_MAX = 1000 };
+enum { CHUNK_BYTES_MAX = 8 << 20, CHUNKS_MAX = 1000, ROW_BYTES_PER_PIXEL_MAX = 16 };
 
 typedef struct png_job {
     png_structp png;
     png_infop info;
     const uint8_t *bytes;
     size_t size, at;
+    size_t allocation_max; /* of libpng, each */
     weft_image *image;
     int *orientation;
     const weft_media_limits *limits;
@@ -38,6 +39,18 @@ static void on_error(png_structp png, png_const_charp text) {
 }
 
 static void on_warning(png_structp png, png_const_charp text) { (void)png, (void)text; }
+
+/* libpng asks for as much as a chunk's length field says, whatever png_set_chunk_malloc_max was told (1.6.39, eXIf), so
+ * the cap is enforced here: a refused ancillary chunk is skipped. Rows and zlib's windows fit within it. */
+static png_voidp on_malloc(png_structp png, png_alloc_size_t size) {
+    const png_job *job = png_get_mem_ptr(png);
+    return size <= job->allocation_max ? malloc(size) : NULL;
+}
+
+static void on_free(png_structp png, png_voidp memory) {
+    (void)png;
+    free(memory);
+}
 
 static void on_read(png_structp png, png_bytep out, size_t count) {
     png_job *job = png_get_io_ptr(png);
@@ -138,7 +151,8 @@ weft_status weft_png_decode(const uint8_t *bytes, size_t size, const weft_media_
                             int *orientation, weft_error *err) {
     png_job job = {.bytes = bytes, .size = size, .image = image, .orientation = orientation, .limits = limits,
                    .err = err, .status = WEFT_OK};
-    job.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &job, on_error, on_warning);
+    job.allocation_max = CHUNK_BYTES_MAX + (size_t)limits->side_max * ROW_BYTES_PER_PIXEL_MAX;
+    job.png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &job, on_error, on_warning, &job, on_malloc, on_free);
     if (job.png) job.info = png_create_info_struct(job.png);
     weft_status status = job.info ? decode(&job) : weft_fail(err, WEFT_ERR_MEMORY, "PNG: no memory for its decoder");
     if (status == WEFT_OK) *orientation = find_orientation(&job);

@@ -196,6 +196,46 @@ static void groups_are_separate(const weft_compute *compute) {
     weft_checkpoint_close(checkpoint);
 }
 
+/* A picture that is cut into several chunks of rows, against transformers (lab/vision_large.py). */
+static void several_chunks(const weft_compute *compute) {
+    enum { W = 640, H = 480, CHOSEN = 8 };
+    static const int64_t chosen[CHOSEN] = {0, 1, 127, 128, 129, 255, 256, 299};
+    weft_error err;
+    weft_checkpoint *checkpoint = NULL;
+    weft_status status = weft_checkpoint_open(golden("models/%s", "vision_head72/model", "", ""), NULL, &checkpoint, &err);
+    CHECK_OK(status, err);
+    if (status != WEFT_OK) return;
+    npy_array want = npy_read(golden("../vision/%s", "large.npy", "", ""));
+    CHECK(want.data != NULL && want.dims == 3 && want.shape[1] == CHOSEN);
+    const weft_config *config = weft_checkpoint_config(checkpoint);
+    weft_image image = {.width = W, .height = H, .rgb = malloc(W * H * 3)};
+    for (int64_t i = 0; i < W * H * 3; i++) {
+        int64_t x = i / 3 % W, y = i / 3 / W, c = i % 3;
+        image.rgb[i] = (uint8_t)(7 * x + 13 * y + 29 * c + x * y % 31);
+    }
+    weft_pixels pixels;
+    weft_pixels_config budget = config->image;
+    budget.max_pixels = W * H;
+    weft_vision_embeds embeds = {0};
+    CHECK_OK(status = weft_pixels_from_image(&image, &config->vision, &budget, weft_compute_pool(compute), &pixels, &err), err);
+    if (status == WEFT_OK && want.data && encode(checkpoint, &pixels, compute, &embeds)) {
+        CHECK_INT(want.shape[0], 1 + embeds.deepstack_count);
+        CHECK_INT(want.shape[2], embeds.hidden);
+        for (int64_t set = 0; set <= embeds.deepstack_count; set++)
+            for (int i = 0; i < CHOSEN; i++) {
+                const float *from = set == 0 ? embeds.rows : embeds.deepstack + (set - 1) * embeds.tokens * embeds.hidden;
+                double off = worst(from + chosen[i] * embeds.hidden,
+                                   (const float *)want.data + (set * CHOSEN + i) * embeds.hidden, embeds.hidden);
+                CHECK_MSG(off < 1e-5, "token %lld of set %lld off by %g", (long long)chosen[i], (long long)set, off);
+            }
+    }
+    weft_vision_embeds_free(&embeds);
+    weft_pixels_free(&pixels);
+    weft_image_free(&image);
+    free(want.data);
+    weft_checkpoint_close(checkpoint);
+}
+
 /* More than one chunk, ended half way: nothing leaks, and the plan's estimate covers what was taken. */
 static void ended_early(const weft_compute *compute) {
     weft_error err;
@@ -243,6 +283,7 @@ int main(void) {
             }
             for (int i = 0; i < CASES; i++) run_case(&cases[i], compute);
             groups_are_separate(compute);
+            several_chunks(compute);
             ended_early(compute);
             weft_compute_destroy(compute);
         }
