@@ -173,6 +173,10 @@ weft_status weft_model_inspect(const char *path, const char *mmproj, bool json, 
     weft_buffer_init(&out, INSPECT_MAX, "inspect output");
     weft_status status = weft_checkpoint_inspect(path, mmproj, json, &out, err);
     *text = weft_buffer_take(&out);
+    if (status != WEFT_OK) return status;
+    weft_model *model = NULL; /* the tokenizer and the template are part of what a model needs to run */
+    status = weft_model_open(path, mmproj, &model, err);
+    weft_model_close(model);
     return status;
 }
 
