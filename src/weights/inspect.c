@@ -185,6 +185,7 @@ static weft_status print_files(const json_t *o, weft_buffer *out, weft_error *er
     json_array_foreach(json_object_get(o, "files"), i, file)
         WEFT_TRY(weft_buffer_printf(out, err, "%-14s%s (%s)\n", i ? "" : "files", word(file, "path"),
                                     human((double)whole(file, "bytes"), "B", size)));
+    if (json_array_size(json_object_get(o, "files")) == 0) return WEFT_OK;
     WEFT_TRY(weft_buffer_printf(out, err, "%-14s%s\n", "parameters", human((double)whole(o, "parameters"), "", size)));
     const char *name;
     json_t *type;
