@@ -107,9 +107,8 @@ static void split_space(jrun *run, jlist *out, const jstr *s, int64_t max) {
         while (p < end && (n = jinja_utf8_decode(p, end, &c), jinja_is_space(c))) p += n;
         if (p == end) return;
         const char *start = p;
-        if (max-- == 0) { /* the rest, without trailing whitespace */
-            jval rest = jinja_str_strip(run, s, NULL, false, true);
-            push_part(run, out, s, start, rest.s->data + rest.s->size);
+        if (max-- == 0) { /* the rest, trailing whitespace and all */
+            push_part(run, out, s, start, end);
             return;
         }
         while (p < end && (n = jinja_utf8_decode(p, end, &c), !jinja_is_space(c))) p += n;
@@ -132,8 +131,7 @@ static void rsplit_space(jrun *run, jlist *out, const jstr *s, int64_t max) {
         while (end > start && (q = before(start, end, &c), jinja_is_space(c))) end = q;
         if (end == start) return;
         if (max-- == 0) {
-            jval rest = jinja_str_strip(run, s, NULL, true, false);
-            push_part(run, out, s, rest.s->data, end);
+            push_part(run, out, s, start, end);
             return;
         }
         const char *p = end;

@@ -244,7 +244,7 @@ static void write_json_dict(jrun *run, jbuilder *b, const jdict *dict, const jso
         jinja_list_push(run, keys.list, dict->pairs[i].key);
         jinja_list_push(run, items.list, dict->pairs[i].value);
     }
-    if (style->sort_keys) {
+    if (style->sort_keys && dict->count) {
         jval order = jinja_list_new(run, dict->count);
         memcpy(order.list->items, keys.list->items, dict->count * sizeof(jval));
         jinja_sort(run, order.list->items, items.list->items, dict->count, false);
