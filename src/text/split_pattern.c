@@ -2,7 +2,9 @@
  *
  * The library runs patterns in Oniguruma, here they run in PCRE2. Syntax that means something else there is refused.
  * \s \p{L} \p{N} \p{M} and their negations are written out as ranges from our own tables, because PCRE2's white space
- * and Unicode version differ from the library's; other properties are PCRE2's.
+ * and Unicode version differ from the library's. Other properties (\p{P}, \p{Lu}, \d ...) are PCRE2's: on characters
+ * that are newer than its Unicode version, such a pattern may cut elsewhere than the library does. No pattern of the
+ * Qwen family uses them.
  *
  * PCRE2's own match limit does not see scans inside one item (a* over the whole text, at every start). So patterns are
  * compiled with callouts, from which pretokenizer.c counts how far each step moved. What a callout cannot see is

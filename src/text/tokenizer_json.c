@@ -2,8 +2,9 @@
  *
  * Handles what the Qwen family and its fine-tunes use: normalizer null, NFC or a Sequence of those; pre_tokenizer of
  * Splits (behavior Isolated) and one ByteLevel at the end; model BPE over bytes; any added tokens; a decoder and a
- * post-processor that are ByteLevel. Everything else is refused by its name: text must become the same ids as in the
- * library, or nothing. Truncation and padding are settings of a training run and are ignored.
+ * post-processor that are ByteLevel. Everything else is refused by its name, so that text becomes the same ids as in
+ * the library; the one known exception is stated in split_pattern.c. Truncation and padding are settings of a training
+ * run and are ignored.
  *
  * Memory while loading: the file's bytes beside the tables being built. */
 #include <jansson.h>

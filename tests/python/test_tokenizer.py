@@ -26,7 +26,8 @@ def weft(command: str, model: Path, values: list, folder: Path) -> list:
     done = subprocess.run([os.environ["WEFT_BIN"], command, "--model", str(model), "--file", str(file)],
                           capture_output=True, timeout=TIMEOUT_S)
     assert done.returncode == 0, done.stderr.decode(errors="replace")
-    return [json.loads(line) for line in done.stdout.decode().splitlines()]
+    # Not splitlines: the answers may hold U+2028 and the like as they are.
+    return [json.loads(line) for line in done.stdout.decode().split("\n") if line]
 
 
 def models() -> list[Path]:
