@@ -31,7 +31,8 @@ static double now_s(void) {
 enum { PROBE_ROUNDS = 2000000 };
 
 #if defined(__x86_64__)
-/* Ten independent chains hide the latency of a fused multiply-add; the empty asm keeps the compiler from folding them. */
+/* Ten independent chains hide the latency of a fused multiply-add; the empty asm keeps the compiler from folding them.
+ */
 #define CHAINS(STEP) STEP(0) STEP(1) STEP(2) STEP(3) STEP(4) STEP(5) STEP(6) STEP(7) STEP(8) STEP(9)
 
 __attribute__((target("avx2,fma"))) static double flops_avx2(void) {
@@ -42,7 +43,9 @@ __attribute__((target("avx2,fma"))) static double flops_avx2(void) {
     __asm__ volatile("" : "+x"(a##i));
     CHAINS(START)
     double start = now_s();
-    for (int r = 0; r < PROBE_ROUNDS; r++) { CHAINS(STEP) }
+    for (int r = 0; r < PROBE_ROUNDS; r++) {
+        CHAINS(STEP)
+    }
     return (double)PROBE_ROUNDS * 10 * 16 / (now_s() - start);
 #undef START
 #undef STEP
@@ -56,7 +59,9 @@ __attribute__((target("avx512f"))) static double flops_avx512(void) {
     __asm__ volatile("" : "+v"(a##i));
     CHAINS(START)
     double start = now_s();
-    for (int r = 0; r < PROBE_ROUNDS; r++) { CHAINS(STEP) }
+    for (int r = 0; r < PROBE_ROUNDS; r++) {
+        CHAINS(STEP)
+    }
     return (double)PROBE_ROUNDS * 10 * 32 / (now_s() - start);
 #undef START
 #undef STEP
@@ -131,7 +136,8 @@ static double peak_read(const weft_compute *compute) {
 static void *random_bytes(size_t size) {
     unsigned char *bytes = malloc(size);
     uint32_t state = 1;
-    for (size_t i = 0; i < size; i++) bytes[i] = (unsigned char)((state = state * 1664525 + 1013904223) >> 26); /* small: no NaN */
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = (unsigned char)((state = state * 1664525 + 1013904223) >> 26); /* small: no NaN */
     return bytes;
 }
 
@@ -148,7 +154,8 @@ static void bench_matmul(const weft_compute *compute, weft_type type, double flo
         double best = 1e30;
         int runs = batches[b] <= 16 ? 2 * copies : REPEATS;
         for (int r = 0; r < runs; r++) {
-            weft_matrix w = {.data = (char *)weights + bytes * (size_t)(r % copies), .type = type, .rows = ROWS, .cols = COLS};
+            weft_matrix w = {
+                .data = (char *)weights + bytes * (size_t)(r % copies), .type = type, .rows = ROWS, .cols = COLS};
             double start = now_s();
             weft_matmul(compute, out, ROWS, x, COLS, batches[b], &w, NULL, false);
             if (now_s() - start < best) best = now_s() - start;
@@ -208,8 +215,15 @@ static void bench_attention(const weft_compute *compute, weft_kv_format format, 
         q_rows[r] = q;
         visible[r] = KEYS;
     }
-    weft_attention_task task = {.q = q_rows, .rows = rows, .head_dim = dim, .visible = visible, .format = format,
-                                .k_pages = k, .v_pages = v, .kv_stride = dim, .scale = 0.09f};
+    weft_attention_task task = {.q = q_rows,
+                                .rows = rows,
+                                .head_dim = dim,
+                                .visible = visible,
+                                .format = format,
+                                .k_pages = k,
+                                .v_pages = v,
+                                .kv_stride = dim,
+                                .scale = 0.09f};
     attention_bench bench = {compute, &task};
     double best = 1e30;
     for (int i = 0; i < REPEATS; i++) {
@@ -241,8 +255,8 @@ int main(int argc, char **argv) {
     }
     double flops = peak_flops(compute, 0.5), bandwidth = peak_read(compute);
     printf("%s, %d threads: peak %.1f GFLOPS, memory %.1f GB/s; out[m, %d] = x[m, %d] W^T\n",
-           weft_compute_kernels(compute)->level, weft_pool_threads(weft_compute_pool(compute)), flops / 1e9, bandwidth / 1e9,
-           ROWS, COLS);
+           weft_compute_kernels(compute)->level, weft_pool_threads(weft_compute_pool(compute)), flops / 1e9,
+           bandwidth / 1e9, ROWS, COLS);
     for (int type = 0; type < WEFT_TYPE_COUNT; type++)
         if (!type_name || strcmp(type_name, weft_type_name(type)) == 0) bench_matmul(compute, type, flops, bandwidth);
     for (int format = 0; format < 3 && !type_name; format++) {

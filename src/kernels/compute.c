@@ -1,7 +1,7 @@
 /* The table, the pool and the scratch that every caller of matrix products needs, made once.
  *
- * Owns one block of scratch per thread and one shared block for packed activations. The pages of a block cost memory only
- * once they are touched, so small models never pay for the sizes that large ones need. */
+ * Owns one block of scratch per thread and one shared block for packed activations. The pages of a block cost memory
+ * only once they are touched, so small models never pay for the sizes that large ones need. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,12 +43,18 @@ void weft_compute_destroy(weft_compute *compute) {
     free(compute);
 }
 
-const weft_kernels *weft_compute_kernels(const weft_compute *compute) { return compute->kernels; }
+const weft_kernels *weft_compute_kernels(const weft_compute *compute) {
+    return compute->kernels;
+}
 
-weft_pool *weft_compute_pool(const weft_compute *compute) { return compute->pool; }
+weft_pool *weft_compute_pool(const weft_compute *compute) {
+    return compute->pool;
+}
 
 void *weft_compute_scratch(const weft_compute *compute, int thread) {
     return compute->scratch + (size_t)thread * WEFT_THREAD_SCRATCH_BYTES;
 }
 
-float *weft_compute_shared(const weft_compute *compute) { return compute->shared; }
+float *weft_compute_shared(const weft_compute *compute) {
+    return compute->shared;
+}

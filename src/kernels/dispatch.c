@@ -35,15 +35,23 @@ static x86_features detect_x86(void) {
     return found;
 }
 
-static bool have_avx2(void) { return detect_x86().avx2; }
+static bool have_avx2(void) {
+    return detect_x86().avx2;
+}
 #if defined(WEFT_ASSUME_AVX512) /* tests/kernels/emulated.cmake: the level's code does without the instructions */
-static bool have_avx512(void) { return have_avx2(); }
+static bool have_avx512(void) {
+    return have_avx2();
+}
 #else
-static bool have_avx512(void) { return detect_x86().avx512; }
+static bool have_avx512(void) {
+    return detect_x86().avx512;
+}
 #endif
 #endif
 
-static bool have_ref(void) { return true; }
+static bool have_ref(void) {
+    return true;
+}
 
 /* Weakest first; a level's table starts as a copy of the one before it. */
 static const struct level {
@@ -94,7 +102,7 @@ weft_status weft_kernels_select(const char *level, const weft_kernels **table, w
     }
     for (int i = available; i < LEVELS; i++)
         if (strcmp(level, levels[i].name) == 0)
-            return weft_fail(err, WEFT_ERR_UNSUPPORTED, "%s: this CPU or operating system lacks '%s'; it has: %s", source,
-                             level, names);
+            return weft_fail(err, WEFT_ERR_UNSUPPORTED, "%s: this CPU or operating system lacks '%s'; it has: %s",
+                             source, level, names);
     return weft_fail(err, WEFT_ERR_INVALID, "%s: unknown level '%.32s'; this CPU has: %s", source, level, names);
 }

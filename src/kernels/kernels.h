@@ -1,8 +1,8 @@
 /* Arithmetic on plain arrays: one contract per kernel.
  *
- * The table weft_kernels holds one function per contract. ref.c fills every slot with the plain-C truth; the variants in
- * x86/ and arm/ overwrite slots after a CPU check, from the weakest level to the strongest. Every variant equals ref.c
- * within the tolerance stated at its slot. Kernels never allocate, never fail and know nothing of models.
+ * The table weft_kernels holds one function per contract. ref.c fills every slot with the plain-C truth; the variants
+ * in x86/ and arm/ overwrite slots after a CPU check, from the weakest level to the strongest. Every variant equals
+ * ref.c within the tolerance stated at its slot. Kernels never allocate, never fail and know nothing of models.
  *
  * All activations are f32, row-major. Weights are f32, f16, bf16, f8 or block-quantised and are read as stored. */
 #ifndef WEFT_KERNELS_KERNELS_H
@@ -91,18 +91,18 @@ typedef struct weft_kernels {
      * what the gguf package computes in f32). One slot per type; F8 without its scales. */
     void (*dequantize[WEFT_TYPE_COUNT])(float *out, const void *blocks, int64_t n);
 
-    /* Small batches (decode). out[m][i] = sum_k x[m][k] * W[n0 + i][k] for rows [n0, n1) of a row-major weight, M from 1
-     * to WEFT_DOT_ROWS_MAX. out_stride, x_stride in floats. Dequantises in registers, accumulates in f32.
-     * NULL for a type: the caller goes through panels. Relative tolerance to ref 1e-5 of sum |x||w|. */
+    /* Small batches (decode). out[m][i] = sum_k x[m][k] * W[n0 + i][k] for rows [n0, n1) of a row-major weight, M from
+     * 1 to WEFT_DOT_ROWS_MAX. out_stride, x_stride in floats. Dequantises in registers, accumulates in f32. NULL for a
+     * type: the caller goes through panels. Relative tolerance to ref 1e-5 of sum |x||w|. */
     void (*dot_rows[WEFT_TYPE_COUNT])(float *out, int64_t out_stride, const float *x, int64_t x_stride, int m,
                                       const weft_matrix *w, int64_t n0, int64_t n1);
 
     /* Large batches (prefill). The tile shape of the level: */
     int tile_m, tile_n; /* e.g. 6x16 on AVX2, 14x32 on AVX-512 */
-    /* c[m][n] (+)= sum_k a[k][m] * b[k][n] over packed panels a [k][tile_m], b [k][tile_n]; c has stride ldc floats; only
-     * the first m x n entries are written. `accumulate`: add to what c holds. */
+    /* c[m][n] (+)= sum_k a[k][m] * b[k][n] over packed panels a [k][tile_m], b [k][tile_n]; c has stride ldc floats;
+     * only the first m x n entries are written. `accumulate`: add to what c holds. */
     void (*gemm_tile)(float *c, int64_t ldc, const float *a, const float *b, int64_t k, int m, int n, bool accumulate);
-    /* Makes a panel: out[i * width + j] = x[j * stride + i] for i < k and j < count; 0 for count <= j < width. Exact. */
+    /* Makes a panel, exactly: out[i * width + j] = x[j * stride + i] for i < k, j < count; 0 for count <= j < width. */
     void (*pack)(float *out, int width, const float *x, int64_t stride, int count, int64_t k);
 
     /* out = x / sqrt(mean(x^2) + eps) * weight; in place allowed. transformers' Qwen3VLTextRMSNorm. */
@@ -113,8 +113,8 @@ typedef struct weft_kernels {
     void (*rope_half)(float *x, const float *cos, const float *sin, int64_t pairs);
     void (*add)(float *out, const float *x, int64_t n);                           /* out += x */
     void (*scale_add)(float *out, const float *x, float scale, int64_t n);        /* out += scale * x */
-    void (*silu_mul)(float *out, const float *gate, const float *up, int64_t n);  /* silu(gate) * up; in place allowed */
-    void (*gelu_tanh)(float *x, int64_t n);                                       /* 0.5x(1+tanh(sqrt(2/pi)(x+0.044715x^3))) */
+    void (*silu_mul)(float *out, const float *gate, const float *up, int64_t n); /* silu(gate) * up; in place allowed */
+    void (*gelu_tanh)(float *x, int64_t n); /* 0.5x(1+tanh(sqrt(2/pi)(x+0.044715x^3))) */
     void (*gelu_erf)(float *x, int64_t n);                                        /* 0.5x(1+erf(x/sqrt(2))) */
     void (*softmax)(float *x, int64_t n);                                         /* in place, max subtracted */
     /* Stores one row of head_dim floats as row `row` of a slab. */
@@ -140,8 +140,8 @@ void *weft_compute_scratch(const weft_compute *compute, int thread);
 /* out[m, n] = x[m, k] W^T (+ bias[n]) (+ what out holds, when `accumulate`), over all threads of the pool.
  * out is [m, w->rows] with stride out_stride floats, x is [m, w->cols] with stride x_stride; out must not overlap x.
  * Picks dot_rows for small m and packed panels for large m; allocates nothing. */
-void weft_matmul(const weft_compute *compute, float *out, int64_t out_stride, const float *x, int64_t x_stride, int64_t m,
-                 const weft_matrix *w, const float *bias, bool accumulate);
+void weft_matmul(const weft_compute *compute, float *out, int64_t out_stride, const float *x, int64_t x_stride,
+                 int64_t m, const weft_matrix *w, const float *bias, bool accumulate);
 /* The same on the calling thread only, for callers that split the work themselves (one expert per task). */
 void weft_matmul_one_thread(const weft_compute *compute, int thread, float *out, int64_t out_stride, const float *x,
                             int64_t x_stride, int64_t m, const weft_matrix *w, const float *bias, bool accumulate);

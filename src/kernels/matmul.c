@@ -3,9 +3,9 @@
  * Few rows (decode): each thread takes runs of weight rows and calls dot_rows, which reads every weight once.
  * Many rows (prefill), or transposed storage: the activations are packed once into tiles [k][tile_m] that all threads
  * read; each thread takes a block of output columns, converts the weights of the block to f32 panels [k][tile_n] in its
- * own scratch, WEFT_PANEL_K values at a time, and runs all rows of the batch against them, so that the work of converting
- * is shared by the whole batch. Sizes: a panel of one tile stays in L1, the block's panels and a group of activation
- * tiles in L2 (Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", 2008).
+ * own scratch, WEFT_PANEL_K values at a time, and runs all rows of the batch against them, so that the work of
+ * converting is shared by the whole batch. Sizes: a panel of one tile stays in L1, the block's panels and a group of
+ * activation tiles in L2 (Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", 2008).
  *
  * Allocates nothing. */
 #include <string.h>
@@ -13,13 +13,13 @@
 #include "kernels/variants.h"
 
 enum {
-    DOT_M_MAX = 8,               /* up to here reading the weights bounds the time, and dot_rows wins */
-    DOT_RUN_BYTES = 32 << 10,    /* weights that stay in L1 while groups of rows pass over them */
+    DOT_M_MAX = 8,            /* up to here reading the weights bounds the time, and dot_rows wins */
+    DOT_RUN_BYTES = 32 << 10, /* weights that stay in L1 while groups of rows pass over them */
     DOT_RUN_ROWS_MAX = 128,
-    BLOCK_COLS_MAX = 256,        /* output columns per block */
-    TILE_COLS_MAX = 32,          /* the widest tile_n */
-    GROUP_ROWS = 96,             /* activation rows that stay in L2 */
-    K_SPLIT_ROWS = 96,           /* fewer rows per pass than this: rather split k */
+    BLOCK_COLS_MAX = 128, /* output columns per block; a power of two, as every tile_n */
+    TILE_COLS_MAX = 32,   /* the widest tile_n */
+    GROUP_ROWS = 96,      /* activation rows that stay in L2 */
+    K_SPLIT_ROWS = 96,    /* fewer rows per pass than this: rather split k */
     PANEL_FLOATS = BLOCK_COLS_MAX * WEFT_PANEL_K,
     ROWS_FLOATS = TILE_COLS_MAX * WEFT_PANEL_K,
     OWN_PACK_FLOATS = WEFT_THREAD_SCRATCH_BYTES / 4 - PANEL_FLOATS - ROWS_FLOATS,
@@ -39,14 +39,18 @@ typedef struct product {
     bool accumulate;
 
     /* panels: the pass at hand */
-    float *packed;     /* [row tiles][k1 - k0][tile_m] */
-    int64_t m0, m1;    /* rows */
-    int64_t k0, k1;    /* k0 is a multiple of WEFT_PANEL_K */
+    float *packed;                 /* [row tiles][k1 - k0][tile_m] */
+    int64_t m0, m1;                /* rows */
+    int64_t k0, k1;                /* k0 is a multiple of WEFT_PANEL_K */
     int64_t block_cols, part_rows; /* of one task; multiples of tile_n and tile_m */
 } product;
 
-static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static int64_t min64(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+static int64_t ceil_div(int64_t a, int64_t b) {
+    return (a + b - 1) / b;
+}
 
 /* ---- few rows ---- */
 
@@ -99,7 +103,9 @@ static void weight_run(const weft_kernels *kernels, const weft_matrix *w, int64_
     }
 }
 
-static size_t transposed_stride(const weft_matrix *w) { return (size_t)(w->stride ? w->stride : w->rows); }
+static size_t transposed_stride(const weft_matrix *w) {
+    return (size_t)(w->stride ? w->stride : w->rows);
+}
 
 /* One panel [count_k][tile_n] of weight rows n … n+count_n-1, values k … k+count_k-1. */
 static void weight_panel(const product *p, int64_t n, int count_n, int64_t k, int64_t count_k, float *panel,
@@ -111,7 +117,8 @@ static void weight_panel(const product *p, int64_t n, int count_n, int64_t k, in
         size_t size = weft_type_block_bytes(w->type);
         const uint8_t *data = w->data;
         for (int64_t i = 0; i < count_k; i++, panel += tile_n) {
-            kernels->dequantize[w->type](panel, data + ((size_t)(k + i) * transposed_stride(w) + (size_t)n) * size, count_n);
+            kernels->dequantize[w->type](panel, data + ((size_t)(k + i) * transposed_stride(w) + (size_t)n) * size,
+                                         count_n);
             for (int j = 0; w->block_scales && j < count_n; j++)
                 panel[j] *= w->block_scales[(n + j) / 128 * ((w->cols + 127) / 128) + (k + i) / 128];
             for (int j = count_n; j < tile_n; j++) panel[j] = 0;
@@ -191,7 +198,7 @@ static void choose_tasks(product *p, int threads) {
     int tile_m = p->kernels->tile_m, tile_n = p->kernels->tile_n;
     int64_t rows = p->m1 - p->m0;
     double best = 0;
-    for (int64_t cols = BLOCK_COLS_MAX / 2; cols >= tile_n; cols /= 2) {
+    for (int64_t cols = BLOCK_COLS_MAX; cols >= tile_n; cols /= 2) {
         for (int64_t parts = 1; parts <= 8; parts *= 2) {
             int64_t part = ceil_div(ceil_div(rows, parts), tile_m) * tile_m;
             if (parts > 1 && (part < 2 * tile_m || threads == 1)) break;
@@ -244,10 +251,18 @@ static bool use_dot(const product *p) {
     return p->m <= DOT_M_MAX && !p->w->transposed && p->kernels->dot_rows[p->w->type] != NULL;
 }
 
-void weft_matmul(const weft_compute *compute, float *out, int64_t out_stride, const float *x, int64_t x_stride, int64_t m,
-                 const weft_matrix *w, const float *bias, bool accumulate) {
-    product p = {.compute = compute, .kernels = weft_compute_kernels(compute), .out = out, .out_stride = out_stride,
-                 .x = x, .x_stride = x_stride, .m = m, .w = w, .bias = bias, .accumulate = accumulate};
+void weft_matmul(const weft_compute *compute, float *out, int64_t out_stride, const float *x, int64_t x_stride,
+                 int64_t m, const weft_matrix *w, const float *bias, bool accumulate) {
+    product p = {.compute = compute,
+                 .kernels = weft_compute_kernels(compute),
+                 .out = out,
+                 .out_stride = out_stride,
+                 .x = x,
+                 .x_stride = x_stride,
+                 .m = m,
+                 .w = w,
+                 .bias = bias,
+                 .accumulate = accumulate};
     if (m <= 0 || w->rows <= 0) return;
     weft_pool *pool = weft_compute_pool(compute);
     if (!use_dot(&p)) {
@@ -262,8 +277,16 @@ void weft_matmul(const weft_compute *compute, float *out, int64_t out_stride, co
 
 void weft_matmul_one_thread(const weft_compute *compute, int thread, float *out, int64_t out_stride, const float *x,
                             int64_t x_stride, int64_t m, const weft_matrix *w, const float *bias, bool accumulate) {
-    product p = {.compute = compute, .kernels = weft_compute_kernels(compute), .out = out, .out_stride = out_stride,
-                 .x = x, .x_stride = x_stride, .m = m, .w = w, .bias = bias, .accumulate = accumulate};
+    product p = {.compute = compute,
+                 .kernels = weft_compute_kernels(compute),
+                 .out = out,
+                 .out_stride = out_stride,
+                 .x = x,
+                 .x_stride = x_stride,
+                 .m = m,
+                 .w = w,
+                 .bias = bias,
+                 .accumulate = accumulate};
     if (m <= 0 || w->rows <= 0) return;
     if (use_dot(&p)) {
         dot_body(&p, 0, w->rows, thread);

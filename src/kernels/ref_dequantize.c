@@ -1,11 +1,13 @@
-/* Dequantisation in plain C: what the gguf package computes in f32, in the same order of operations, so that the results
- * are equal bit for bit. Every other reading of a weight is measured against these.
+/* Dequantisation in plain C: what the gguf package computes in f32, in the same order of operations, so that the
+ * results are equal bit for bit. Every other reading of a weight is measured against these.
  *
  * A run may end inside a block: the block's bytes are there in full, only the values asked for are written. */
 #include "kernels/scalar.h"
 #include "kernels/variants.h"
 
-static void dequantize_f32(float *out, const void *blocks, int64_t n) { memcpy(out, blocks, (size_t)n * sizeof *out); }
+static void dequantize_f32(float *out, const void *blocks, int64_t n) {
+    memcpy(out, blocks, (size_t)n * sizeof *out);
+}
 
 static void dequantize_f16(float *out, const void *blocks, int64_t n) {
     const uint8_t *p = blocks;
@@ -67,7 +69,8 @@ static void block_q8_0(float *out, const uint8_t *b) {
 }
 
 /* The blocks of 256. Q4_K and Q5_K: d, dmin, 12 bytes of scales and minima for 8 groups of 32, [Q5_K: 32 bytes of high
- * bits, bit j of byte i belongs to value i of group j,] 128 bytes: each run of 32 holds two groups, low and high nibbles. */
+ * bits, bit j of byte i belongs to value i of group j,] 128 bytes: each run of 32 holds two groups, low and high
+ * nibbles. */
 static void block_q45_k(float *out, const uint8_t *b, const uint8_t *high_bits, const uint8_t *q) {
     float d = weft_f16_to_f32(weft_load_u16(b)), dmin = weft_f16_to_f32(weft_load_u16(b + 2));
     for (int j = 0; j < 8; j++) {
@@ -83,9 +86,13 @@ static void block_q45_k(float *out, const uint8_t *b, const uint8_t *high_bits, 
     }
 }
 
-static void block_q4_k(float *out, const uint8_t *b) { block_q45_k(out, b, NULL, b + 16); }
+static void block_q4_k(float *out, const uint8_t *b) {
+    block_q45_k(out, b, NULL, b + 16);
+}
 
-static void block_q5_k(float *out, const uint8_t *b) { block_q45_k(out, b, b + 16, b + 48); }
+static void block_q5_k(float *out, const uint8_t *b) {
+    block_q45_k(out, b, b + 16, b + 48);
+}
 
 /* Q6_K: ql 128 bytes, qh 64 bytes, 16 int8 scales, d. Each half of 128 values takes 64 bytes of ql and 32 of qh. */
 static void block_q6_k(float *out, const uint8_t *b) {
@@ -114,14 +121,30 @@ static inline void each_block(float *out, const void *blocks, int64_t n, int val
     }
 }
 
-static void dequantize_q4_0(float *out, const void *blocks, int64_t n) { each_block(out, blocks, n, 32, 18, block_q4_0); }
-static void dequantize_q4_1(float *out, const void *blocks, int64_t n) { each_block(out, blocks, n, 32, 20, block_q4_1); }
-static void dequantize_q5_0(float *out, const void *blocks, int64_t n) { each_block(out, blocks, n, 32, 22, block_q5_0); }
-static void dequantize_q5_1(float *out, const void *blocks, int64_t n) { each_block(out, blocks, n, 32, 24, block_q5_1); }
-static void dequantize_q8_0(float *out, const void *blocks, int64_t n) { each_block(out, blocks, n, 32, 34, block_q8_0); }
-static void dequantize_q4_k(float *out, const void *blocks, int64_t n) { each_block(out, blocks, n, 256, 144, block_q4_k); }
-static void dequantize_q5_k(float *out, const void *blocks, int64_t n) { each_block(out, blocks, n, 256, 176, block_q5_k); }
-static void dequantize_q6_k(float *out, const void *blocks, int64_t n) { each_block(out, blocks, n, 256, 210, block_q6_k); }
+static void dequantize_q4_0(float *out, const void *blocks, int64_t n) {
+    each_block(out, blocks, n, 32, 18, block_q4_0);
+}
+static void dequantize_q4_1(float *out, const void *blocks, int64_t n) {
+    each_block(out, blocks, n, 32, 20, block_q4_1);
+}
+static void dequantize_q5_0(float *out, const void *blocks, int64_t n) {
+    each_block(out, blocks, n, 32, 22, block_q5_0);
+}
+static void dequantize_q5_1(float *out, const void *blocks, int64_t n) {
+    each_block(out, blocks, n, 32, 24, block_q5_1);
+}
+static void dequantize_q8_0(float *out, const void *blocks, int64_t n) {
+    each_block(out, blocks, n, 32, 34, block_q8_0);
+}
+static void dequantize_q4_k(float *out, const void *blocks, int64_t n) {
+    each_block(out, blocks, n, 256, 144, block_q4_k);
+}
+static void dequantize_q5_k(float *out, const void *blocks, int64_t n) {
+    each_block(out, blocks, n, 256, 176, block_q5_k);
+}
+static void dequantize_q6_k(float *out, const void *blocks, int64_t n) {
+    each_block(out, blocks, n, 256, 210, block_q6_k);
+}
 
 void weft_ref_dequantize_fill(weft_kernels *table) {
     table->dequantize[WEFT_F32] = dequantize_f32;

@@ -50,7 +50,7 @@ static inline uint16_t weft_f32_to_f16(float f) {
     if (abs > 0x7F800000) return (uint16_t)(sign | 0x7E00 | (abs >> 13 & 0x1FF));
     if (abs >= 0x477FF000) return (uint16_t)(sign | 0x7C00); /* 65520 and above round to infinity */
     uint32_t value, rest, half;
-    if (abs < 0x38800000) { /* below 2^-14: a subnormal half, in units of 2^-24 */
+    if (abs < 0x38800000) {                          /* below 2^-14: a subnormal half, in units of 2^-24 */
         if (abs < 0x33000000) return (uint16_t)sign; /* below 2^-25 */
         uint32_t shift = 126 - (abs >> 23), mantissa = (abs & 0x7FFFFF) | 0x800000;
         value = mantissa >> shift;

@@ -27,11 +27,17 @@ static const type_info *info(weft_type type) {
     return (unsigned)type < WEFT_TYPE_COUNT ? &types[type] : &unknown;
 }
 
-const char *weft_type_name(weft_type type) { return info(type)->name; }
+const char *weft_type_name(weft_type type) {
+    return info(type)->name;
+}
 
-int weft_type_block_values(weft_type type) { return info(type)->values; }
+int weft_type_block_values(weft_type type) {
+    return info(type)->values;
+}
 
-size_t weft_type_block_bytes(weft_type type) { return (size_t)info(type)->bytes; }
+size_t weft_type_block_bytes(weft_type type) {
+    return (size_t)info(type)->bytes;
+}
 
 size_t weft_type_row_bytes(weft_type type, int64_t cols) {
     return (size_t)(cols / info(type)->values) * (size_t)info(type)->bytes;

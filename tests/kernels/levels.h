@@ -1,4 +1,5 @@
-/* What the kernel tests share: the levels of this CPU, guarded arrays, random values and random weights of every type. */
+/* What the kernel tests share: the levels of this CPU, guarded arrays, random values and random weights of every type.
+ */
 #ifndef WEFT_TESTS_KERNELS_LEVELS_H
 #define WEFT_TESTS_KERNELS_LEVELS_H
 
@@ -52,7 +53,9 @@ static inline bool guards_whole(const float *p, int64_t n) {
     return true;
 }
 
-static inline void guarded_free(float *p) { free(p - GUARD); }
+static inline void guarded_free(float *p) {
+    free(p - GUARD);
+}
 
 static inline int64_t random_between(uint64_t *seed, int64_t low, int64_t high) {
     return low + (int64_t)(testing_random(seed) % (uint64_t)(high - low + 1));

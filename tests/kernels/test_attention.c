@@ -1,17 +1,18 @@
-/* Attention of every level against a plain softmax(q k^T) v in double: all formats, head sizes, counts of rows, keys and
- * visible keys, views with a stride. */
+/* Attention of every level against a plain softmax(q k^T) v in double: all formats, head sizes, counts of rows, keys
+ * and visible keys, views with a stride. */
 #include "levels.h"
 
 typedef struct cache {
     weft_kv_format format;
     int dim, pages;
     int64_t stride;
-    uint8_t *bytes;  /* owns k and v */
+    uint8_t *bytes; /* owns k and v */
     const void **k, **v;
 } cache;
 
 /* Random keys and values, stored by ref (kv_store is compared elsewhere). What no key fills is poisoned: NaN. */
-static void cache_make(cache *c, uint64_t *seed, weft_kv_format format, int dim, int64_t keys, int64_t stride, float range) {
+static void cache_make(cache *c, uint64_t *seed, weft_kv_format format, int dim, int64_t keys, int64_t stride,
+                       float range) {
     size_t slab = format == WEFT_KV_F32 ? (size_t)(128 * stride) * 4 : weft_kv_slab_bytes(format, dim);
     *c = (cache){.format = format, .dim = dim, .pages = (int)((keys + 127) / 128), .stride = stride};
     c->bytes = aligned_alloc(64, 2 * (size_t)c->pages * slab);
@@ -90,8 +91,16 @@ static void check_case(const weft_kernels *k, uint64_t *seed, weft_kv_format for
     }
     visible[rows - 1] = keys;
     float scale = 1 / sqrtf((float)dim);
-    weft_attention_task task = {.out = out_rows, .q = q_rows, .rows = rows, .head_dim = dim, .visible = visible,
-                                .format = format, .k_pages = c.k, .v_pages = c.v, .kv_stride = stride, .scale = scale,
+    weft_attention_task task = {.out = out_rows,
+                                .q = q_rows,
+                                .rows = rows,
+                                .head_dim = dim,
+                                .visible = visible,
+                                .format = format,
+                                .k_pages = c.k,
+                                .v_pages = c.v,
+                                .kv_stride = stride,
+                                .scale = scale,
                                 .scratch = aligned_alloc(64, WEFT_ATTENTION_SCRATCH_BYTES)};
     memset(task.scratch, 0xFF, WEFT_ATTENTION_SCRATCH_BYTES);
     k->attention(&task);

@@ -1,7 +1,9 @@
-/* Norms, rotary turns, activations, softmax and kv_store of every level against ref, and ref against formulas in double. */
+/* Norms, rotary turns, activations, softmax and kv_store of every level against ref, and ref against formulas in
+ * double. */
 #include "levels.h"
 
-static const int64_t sizes[] = {1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 72, 100, 127, 128, 255, 1000, 2560, 4099};
+static const int64_t sizes[] = {1,  2,  3,  7,  8,   9,   15,  16,  17,   31,   33,
+                                63, 64, 65, 72, 100, 127, 128, 255, 1000, 2560, 4099};
 enum { SIZES = sizeof sizes / sizeof sizes[0] };
 
 /* |got - want| <= tolerance * scale everywhere, NaN nowhere. */
@@ -37,7 +39,8 @@ static void check_norms(const weft_kernels *k, uint64_t *seed, int64_t n) {
     CHECK_MSG(close_to(out, want, n, 4e-6, n < 3 ? 1e-3 : 4e-6), "%s layer_norm n=%lld", k->level, (long long)n);
     memcpy(out, x, (size_t)n * sizeof *x);
     k->layer_norm(out, out, weight, bias, n, 1e-6f);
-    CHECK_MSG(close_to(out, want, n, 4e-6, n < 3 ? 1e-3 : 4e-6), "%s layer_norm in place n=%lld", k->level, (long long)n);
+    CHECK_MSG(close_to(out, want, n, 4e-6, n < 3 ? 1e-3 : 4e-6), "%s layer_norm in place n=%lld", k->level,
+              (long long)n);
     CHECK(guards_whole(out, n));
     guarded_free(x);
     guarded_free(weight);
@@ -87,17 +90,26 @@ static void check_rope(const weft_kernels *k, uint64_t *seed, int64_t pairs) {
     free(want);
 }
 
-static double gelu_tanh_double(double v) { return 0.5 * v * (1 + tanh(0.79788456080286535588 * (v + 0.044715 * v * v * v))); }
-static double gelu_erf_double(double v) { return 0.5 * v * erfc(-v * 0.70710678118654752440); }
-static double silu_double(double v) { return v / (1 + exp(-v)); }
+static double gelu_tanh_double(double v) {
+    return 0.5 * v * (1 + tanh(0.79788456080286535588 * (v + 0.044715 * v * v * v)));
+}
+static double gelu_erf_double(double v) {
+    return 0.5 * v * erfc(-v * 0.70710678118654752440);
+}
+static double silu_double(double v) {
+    return v / (1 + exp(-v));
+}
 
 /* Values that sweep small, usual and extreme sizes of both signs. */
 static void fill_sweep(uint64_t *seed, float *x, int64_t n) {
-    static const float special[] = {0.0f, -0.0f, 1e-30f, -1e-30f, 1e-6f, -1e-6f, 88.5f, -88.5f, -104, 200, -200, 1e4f, -1e4f};
+    static const float special[] = {0.0f,   -0.0f, 1e-30f, -1e-30f, 1e-6f, -1e-6f, 88.5f,
+                                    -88.5f, -104,  200,    -200,    1e4f,  -1e4f};
     for (int64_t i = 0; i < n; i++) {
         uint64_t pick = testing_random(seed) >> 40;
         x[i] = pick % 8 == 0 ? special[pick / 8 % (sizeof special / sizeof special[0])]
-                             : testing_uniform(seed) * (pick % 3 == 0 ? 0.1f : pick % 3 == 1 ? 3.0f : 12.0f);
+                             : testing_uniform(seed) * (pick % 3 == 0   ? 0.1f
+                                                        : pick % 3 == 1 ? 3.0f
+                                                                        : 12.0f);
     }
 }
 
@@ -204,9 +216,10 @@ static void check_half(const weft_kernels *k) {
     static const struct {
         float value;
         uint16_t half;
-    } cases[] = {{65504, 0x7BFF}, {65519.996f, 0x7BFF}, {65520, 0x7C00}, {-1e9f, 0xFC00}, {5.9604645e-8f, 1},
-                 {2.9802322e-8f, 0}, {2.9802326e-8f, 1}, {8.940697e-8f, 2}, {1.00048828125f, 0x3C00},
-                 {1.00146484375f, 0x3C02}, {6.1035156e-5f, 0x0400}, {6.0975552e-5f, 0x03FF}, {-0.0f, 0x8000}};
+    } cases[] = {{65504, 0x7BFF},          {65519.996f, 0x7BFF},     {65520, 0x7C00},         {-1e9f, 0xFC00},
+                 {5.9604645e-8f, 1},       {2.9802322e-8f, 0},       {2.9802326e-8f, 1},      {8.940697e-8f, 2},
+                 {1.00048828125f, 0x3C00}, {1.00146484375f, 0x3C02}, {6.1035156e-5f, 0x0400}, {6.0975552e-5f, 0x03FF},
+                 {-0.0f, 0x8000}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         float x[8] = {cases[i].value};
         k->kv_store(slab, WEFT_KV_F16, 8, 3, x);

@@ -6,10 +6,10 @@ static void check_table(void) {
         weft_type type;
         const char *name;
         int values, bytes;
-    } want[] = {{WEFT_F32, "F32", 1, 4},      {WEFT_F16, "F16", 1, 2},      {WEFT_BF16, "BF16", 1, 2},
-                {WEFT_F8_E4M3, "F8_E4M3", 1, 1}, {WEFT_Q4_0, "Q4_0", 32, 18}, {WEFT_Q4_1, "Q4_1", 32, 20},
-                {WEFT_Q5_0, "Q5_0", 32, 22},  {WEFT_Q5_1, "Q5_1", 32, 24},  {WEFT_Q8_0, "Q8_0", 32, 34},
-                {WEFT_Q4_K, "Q4_K", 256, 144}, {WEFT_Q5_K, "Q5_K", 256, 176}, {WEFT_Q6_K, "Q6_K", 256, 210}};
+    } want[] = {{WEFT_F32, "F32", 1, 4},         {WEFT_F16, "F16", 1, 2},       {WEFT_BF16, "BF16", 1, 2},
+                {WEFT_F8_E4M3, "F8_E4M3", 1, 1}, {WEFT_Q4_0, "Q4_0", 32, 18},   {WEFT_Q4_1, "Q4_1", 32, 20},
+                {WEFT_Q5_0, "Q5_0", 32, 22},     {WEFT_Q5_1, "Q5_1", 32, 24},   {WEFT_Q8_0, "Q8_0", 32, 34},
+                {WEFT_Q4_K, "Q4_K", 256, 144},   {WEFT_Q5_K, "Q5_K", 256, 176}, {WEFT_Q6_K, "Q6_K", 256, 210}};
     CHECK_INT(sizeof want / sizeof want[0], WEFT_TYPE_COUNT);
     for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
         CHECK_STR(weft_type_name(want[i].type), want[i].name);

@@ -90,8 +90,8 @@ typedef struct tile_state {
     float values[ROWS_MAX * DIM_MAX];  /* [rows][padded] */
     float page[PAGE * DIM_MAX];
     float visible[ROWS_MAX], max[ROWS_MAX], sum[ROWS_MAX], shrink[ROWS_MAX]; /* [width] */
-    int width;  /* rows rounded up to whole vectors */
-    int padded; /* head_dim likewise */
+    int width;                                                               /* rows rounded up to whole vectors */
+    int padded;                                                              /* head_dim likewise */
 } tile_state;
 _Static_assert(sizeof(tile_state) <= WEFT_ATTENTION_SCRATCH_BYTES, "the scratch holds the state of a tile");
 
@@ -130,8 +130,7 @@ static void tile_start(const weft_attention_task *t, tile_state *s) {
     s->width = (t->rows + VF - 1) / VF * VF;
     s->padded = (t->head_dim + VF - 1) / VF * VF;
     for (int r = 0; r < s->width; r++) {
-        for (int d = 0; d < t->head_dim; d++)
-            s->queries[d * s->width + r] = r < t->rows ? t->q[r][d] * t->scale : 0;
+        for (int d = 0; d < t->head_dim; d++) s->queries[d * s->width + r] = r < t->rows ? t->q[r][d] * t->scale : 0;
         s->max[r] = -__builtin_inff();
         s->sum[r] = 0;
     }
@@ -268,7 +267,8 @@ static float direct_softmax(direct_state *s, int r, int keys, int64_t seen, cons
     return shrink[0];
 }
 
-/* values[r] = values[r] * shrink[r] + sum over keys of weights[r][key] * value[key], two vectors of all rows at a time. */
+/* values[r] = values[r] * shrink[r] + sum over keys of weights[r][key] * value[key], two vectors of all rows at a time.
+ */
 WEFT_INLINE void direct_values(const weft_kv_format format, direct_state *s, const float shrink[GROUP],
                                const void *slab, int64_t stride, int dim, int padded, int keys) {
     const float *w0 = s->weights, *w1 = w0 + PAGE, *w2 = w1 + PAGE, *w3 = w2 + PAGE;
@@ -335,18 +335,24 @@ WEFT_INLINE void attend_group(const weft_kv_format format, const weft_attention_
         float shrink[GROUP] = {1, 1, 1, 1};
         direct_scores(format, s, k, stride, dim, padded, keys);
         for (int r = 0; r < rows; r++)
-            shrink[r] = direct_softmax(s, r, keys, t->visible[r0 + r] - first,
-                                       format == WEFT_KV_Q8 ? kv_scales(k, dim) : NULL,
-                                       format == WEFT_KV_Q8 ? kv_scales(v, dim) : NULL);
+            shrink[r] =
+                direct_softmax(s, r, keys, t->visible[r0 + r] - first, format == WEFT_KV_Q8 ? kv_scales(k, dim) : NULL,
+                               format == WEFT_KV_Q8 ? kv_scales(v, dim) : NULL);
         direct_values(format, s, shrink, v, stride, dim, padded, keys);
     }
     for (int r = 0; r < rows; r++)
         for (int d = 0; d < dim; d++) t->out[r0 + r][d] = s->values[r * padded + d] / s->sum[r];
 }
 
-static void attend_f32(const weft_attention_task *t, int r0, int rows) { attend_group(WEFT_KV_F32, t, r0, rows); }
-static void attend_f16(const weft_attention_task *t, int r0, int rows) { attend_group(WEFT_KV_F16, t, r0, rows); }
-static void attend_q8(const weft_attention_task *t, int r0, int rows) { attend_group(WEFT_KV_Q8, t, r0, rows); }
+static void attend_f32(const weft_attention_task *t, int r0, int rows) {
+    attend_group(WEFT_KV_F32, t, r0, rows);
+}
+static void attend_f16(const weft_attention_task *t, int r0, int rows) {
+    attend_group(WEFT_KV_F16, t, r0, rows);
+}
+static void attend_q8(const weft_attention_task *t, int r0, int rows) {
+    attend_group(WEFT_KV_Q8, t, r0, rows);
+}
 
 static void attention(const weft_attention_task *t) {
     if (t->rows > DIRECT_ROWS_MAX) {

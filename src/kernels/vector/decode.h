@@ -19,7 +19,9 @@ WEFT_INLINE vf decode_centred(vi q, int zero, vf d, vf minus) {
     return vf_fma(vi_to_f32(q), d, minus);
 }
 
-WEFT_INLINE vi low_nibbles(vi q) { return vi_and(q, vi_set(15)); }
+WEFT_INLINE vi low_nibbles(vi q) {
+    return vi_and(q, vi_set(15));
+}
 
 WEFT_INLINE void decode_q4_0(sink *s, const int m, const uint8_t *b) {
     float scale = s_f16(b);
@@ -92,7 +94,8 @@ WEFT_INLINE void decode_q8_0(sink *s, const int m, const uint8_t *b) {
 /* d * scale and -dmin * min of the eight groups: weft_k_scale_min, four bytes at a time. */
 WEFT_INLINE void decode_k_scales(float scale[8], float minus[8], const uint8_t *b) {
     uint32_t s03 = weft_load_u32(b + 4), m03 = weft_load_u32(b + 8), low = weft_load_u32(b + 12);
-    uint64_t s47 = (low & 0x0F0F0F0F) | (s03 >> 2 & 0x30303030), m47 = (low >> 4 & 0x0F0F0F0F) | (m03 >> 2 & 0x30303030);
+    uint64_t s47 = (low & 0x0F0F0F0F) | (s03 >> 2 & 0x30303030),
+             m47 = (low >> 4 & 0x0F0F0F0F) | (m03 >> 2 & 0x30303030);
     s_scales_u8(scale, (s03 & 0x3F3F3F3F) | s47 << 32, s_f16(b));
     s_scales_u8(minus, (m03 & 0x3F3F3F3F) | m47 << 32, -s_f16(b + 2));
 }

@@ -59,8 +59,7 @@ static void layer_norm(float *out, const float *x, const float *weight, const fl
     float square = vf_sum(squares);
     for (; k < n; k++) square += (x[k] - average) * (x[k] - average);
     vf scale = vf_set(1.0f / __builtin_sqrtf(square / (float)n + eps));
-#define STEP(LOAD, STORE)                                                                                              \
-    STORE(out, vf_add(vf_mul(vf_mul(vf_sub(LOAD(x), mean), scale), LOAD(weight)), LOAD(bias)));
+#define STEP(LOAD, STORE) STORE(out, vf_add(vf_mul(vf_mul(vf_sub(LOAD(x), mean), scale), LOAD(weight)), LOAD(bias)));
     EACH_VECTOR(n, STEP)
 #undef STEP
 }

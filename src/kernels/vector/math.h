@@ -24,8 +24,8 @@ WEFT_INLINE vf v_exp_down(vf x) {
     return vf_if_less(x, vf_set(-87), vf_zero(), vf_scale2_normal(p, n));
 }
 
-/* erf(x), relative error about 1e-7. Below 1: x p(x^2), degree 6 (error 1e-9). From 1 on: 1 - e^q(|x|), where q is a fit
- * of log(erfc) of degree 6 (error 1e-9); past 4 the f32 value is 1. */
+/* erf(x), relative error about 1e-7. Below 1: x p(x^2), degree 6 (error 1e-9). From 1 on: 1 - e^q(|x|), where q is a
+ * fit of log(erfc) of degree 6 (error 1e-9); past 4 the f32 value is 1. */
 WEFT_INLINE vf v_erf(vf x) {
     vf a = vf_min(vf_set(4), vf_abs(x)), u = vf_mul(a, a);
     vf p = vf_fma(vf_set(7.889119297033176e-05f), u, vf_set(-0.0008020841050893068f));

@@ -1,8 +1,5 @@
-/* The product tile that matrix products and attention share, for any vector width.
- *
- * c[i][0 … nv*VF) (+)= sum over k of a[i * a_m + k * a_k] * b[k * ldb + …], for `rows` <= TILE_M rows and one or two
- * vectors of columns. `rows` and `nv` are constants: the sums are named variables, because arrays of accumulators end up
- * in memory. The first m <= rows rows and n <= nv*VF columns are written; b is read in whole vectors. */
+/* The product tile that matrix products and attention share, for any vector width. */
+
 static void tile_store_part(float *c, vf sum, int n, bool accumulate) {
     if (n == VF) {
         vf_store(c, accumulate ? vf_add(vf_load(c), sum) : sum);
@@ -12,6 +9,9 @@ static void tile_store_part(float *c, vf sum, int n, bool accumulate) {
     vf_store_n(c, sum, n);
 }
 
+/* c[i][0 … nv*VF) (+)= sum over k of a[i * a_m + k * a_k] * b[k * ldb + …], for `rows` <= TILE_M rows and one or two
+ * vectors of columns. `rows` and `nv` are constants: the sums are named variables, because arrays of accumulators end
+ * up in memory. The first m <= rows rows and n <= nv*VF columns are written; b is read in whole vectors. */
 WEFT_INLINE void tile_product(const int rows, const int nv, float *c, int64_t ldc, const float *a, int64_t a_k,
                               int64_t a_m, const float *b, int64_t ldb, int64_t k, int m, int n, bool accumulate) {
 #define DECLARE(i) vf c##i##_0 = vf_zero(), c##i##_1 = vf_zero();
