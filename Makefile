@@ -6,7 +6,7 @@ CMAKE_FLAGS ?=
 VENV   := .venv
 PYTHON := $(VENV)/bin/python3
 
-.PHONY: all build run test test-sanitize lint format bench fuzz goldens lab-tiny lab-smoke install setup setup-test setup-lab clean
+.PHONY: all configure build build-tests run test test-sanitize lint format bench fuzz goldens lab-tiny lab-smoke install setup setup-test setup-lab clean
 
 all: build
 
@@ -14,8 +14,13 @@ all: build
 setup:
 	@tools/setup build
 
-build: setup
+configure: setup
 	@cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release $(CMAKE_FLAGS) > $(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
+
+build: configure
+	@cmake --build $(BUILD) -j $(JOBS) --target weft
+
+build-tests: configure
 	@cmake --build $(BUILD) -j $(JOBS)
 
 run: build
@@ -27,7 +32,7 @@ setup-test: setup
 	@cd tests/web && npm ci --no-audit --no-fund --loglevel=error
 
 # Everything that .ci/run checks: units, layers, parity with the reference, the server with the official clients, the page.
-test: build setup-test
+test: build-tests setup-test
 	@tools/run-tests $(BUILD) $(PYTHON)
 
 # The C tests under AddressSanitizer and UndefinedBehaviorSanitizer.
@@ -42,8 +47,9 @@ lint: setup-test
 format:
 	@clang-format -i $$(git ls-files 'src/*.c' 'src/*.h' 'include/*.h' 'tests/*.c' 'tests/*.h')
 
-bench: build
-	@$(BUILD)/bench/bench_kernels
+bench: configure
+	@cmake --build $(BUILD) -j $(JOBS) --target bench_kernels
+	@$(BUILD)/bench_kernels
 
 fuzz:
 	@tools/fuzz
@@ -53,13 +59,13 @@ setup-lab: setup
 	@tools/python-env .venv-lab lab/requirements.txt
 
 goldens: setup-lab
-	@.venv-lab/bin/python3 lab/goldens.py
+	@.venv-lab/bin/python3 lab/goldens.py && .venv-lab/bin/python3 lab/unit_goldens.py
 
 lab-tiny: setup-lab
 	@.venv-lab/bin/python3 -m lab.tiny.run
 
 lab-smoke: setup-lab
-	@.venv-lab/bin/python3 -m lab.tiny.run --smoke
+	@.venv-lab/bin/python3 -m lab.tiny.run --plan smoke
 
 install: build
 	@cmake --install $(BUILD)
