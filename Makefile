@@ -29,7 +29,8 @@ run: build
 setup-test: setup
 	@tools/setup test
 	@tools/python-env $(VENV) tests/python/requirements.txt
-	@cd tests/web && npm ci --no-audit --no-fund --loglevel=error
+	@tools/node-env web
+	@tools/node-env tests/web
 
 # Everything that .ci/run checks: units, layers, parity with the reference, the server with the official clients, the page.
 test: build-tests setup-test
