@@ -132,17 +132,12 @@ weft_status weft_model_open(const char *path, const char *mmproj, weft_model **o
         return status;
     }
     const weft_config *config = model->config;
-    double context = (double)config->text.max_position;
-    if (config->text.rope.scaling == WEFT_ROPE_YARN && config->text.rope.original_max_position > 0)
-        context = config->text.rope.original_max_position * config->text.rope.factor > context
-                      ? config->text.rope.original_max_position * config->text.rope.factor
-                      : context;
     model->info = (weft_model_info){
         .name = config->name,
         .architecture = config->architecture,
         .parameters = weft_checkpoint_parameters(model->checkpoint),
         .file_bytes = weft_checkpoint_file_bytes(model->checkpoint),
-        .context_length = (int64_t)context,
+        .context_length = weft_config_context_length(config),
         .vocab_size = config->text.vocab_size,
         .vision = config->vision.present,
         .thinking = weft_chat_template_thinks(model->chat),
