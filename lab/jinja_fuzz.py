@@ -304,7 +304,7 @@ def main():
     warnings.simplefilter("ignore")
     signal.signal(signal.SIGALRM, out_of_time)
     renderer, rng = Renderer(options.renderer), random.Random(options.seed)
-    resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))  # after the renderer: it has limits of its own
+    resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))  # after the renderer: it has limits of its own
     out = open(options.out, "w", encoding="utf-8") if options.out else None
     count = succeeded = excused = differences = 0
     end = time.monotonic() + options.seconds

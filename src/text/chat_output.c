@@ -96,8 +96,9 @@ static slice member(const char *p, const char *end, const char *name) {
         p = skip_blank(p, end);
         if (p >= end || *p != ':') return found;
         p = skip_blank(p + 1, end);
-        slice value = {p, p = skip_value(p, end)};
-        if (wanted) found = value;
+        const char *value = p;
+        p = skip_value(p, end);
+        if (wanted) found = (slice){value, p};
         p = skip_blank(p, end);
         if (p >= end || *p != ',') return found;
         p++;
