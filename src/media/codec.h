@@ -1,7 +1,7 @@
 /* What the decoders of the media layer share; not for other layers.
  *
- * A decoder checks the header against the limits before it allocates, writes 8-bit RGB, and reports the orientation that
- * the file states. It owns nothing after it returns: *image is complete on success and empty on failure. */
+ * A decoder checks the header against the limits before it allocates, writes 8-bit RGB, and reports the orientation
+ * that the file states. It owns nothing after it returns: *image is complete on success and empty on failure. */
 #ifndef WEFT_MEDIA_CODEC_H
 #define WEFT_MEDIA_CODEC_H
 

@@ -1,17 +1,20 @@
 /* The one number that weft wants of a picture's metadata: its orientation.
  *
- * Layout (EXIF 2.3, TIFF 6.0): "II*\0" or "MM\0*", u32 offset of the first directory; there u16 count, then entries of 12
- * bytes: u16 tag, u16 type, u32 count, 4 bytes of value. Orientation is tag 0x0112, normally one SHORT. Everything is
- * read by offset with the range checked first; nothing is allocated, links to other directories are not followed. */
+ * Layout (EXIF 2.3, TIFF 6.0): "II*\0" or "MM\0*", u32 offset of the first directory; there u16 count, then entries of
+ * 12 bytes: u16 tag, u16 type, u32 count, 4 bytes of value. Orientation is tag 0x0112, normally one SHORT. Everything
+ * is read by offset with the range checked first; nothing is allocated, links to other directories are not followed. */
 #include <string.h>
 
 #include "media/codec.h"
 
 enum { TAG_ORIENTATION = 0x0112, TYPE_BYTE = 1, TYPE_SHORT = 3, TYPE_LONG = 4, ENTRY_BYTES = 12 };
 
-static unsigned read16(const uint8_t *p, bool big) { return big ? p[0] << 8 | p[1] : p[1] << 8 | p[0]; }
+static unsigned read16(const uint8_t *p, bool big) {
+    return big ? p[0] << 8 | p[1] : p[1] << 8 | p[0];
+}
 static uint32_t read32(const uint8_t *p, bool big) {
-    return big ? (uint32_t)read16(p, big) << 16 | read16(p + 2, big) : (uint32_t)read16(p + 2, big) << 16 | read16(p, big);
+    return big ? (uint32_t)read16(p, big) << 16 | read16(p + 2, big)
+               : (uint32_t)read16(p + 2, big) << 16 | read16(p, big);
 }
 
 static int entry_value(const uint8_t *entry, bool big) {

@@ -2,7 +2,8 @@
  * decoder, applies the orientation.
  *
  * Owns the picture it returns. Memory: the RGB picture, the decoder's own state (for a progressive JPEG its
- * coefficients, twice the picture), and a second picture while a quarter turn is applied. Refuses other formats by name. */
+ * coefficients, twice the picture), and a second picture while a quarter turn is applied. Refuses other formats by
+ * name. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -77,7 +78,9 @@ weft_status weft_image_turn(weft_image *image, int orientation, weft_error *err)
     bool quarter = orientation >= 5;
     weft_image turned;
     WEFT_TRY(weft_image_allocate(&turned, quarter ? h : w, quarter ? w : h, 3, err));
-    struct { int64_t origin, step_x, step_y; } way = {0, pixel, line};
+    struct {
+        int64_t origin, step_x, step_y;
+    } way = {0, pixel, line};
     switch (orientation) {
     case 2: way.origin = last_x, way.step_x = -pixel, way.step_y = line; break;           /* mirrored */
     case 3: way.origin = last_x + last_y, way.step_x = -pixel, way.step_y = -line; break; /* upside down */
@@ -108,14 +111,17 @@ static weft_image_decoder *find_decoder(const uint8_t *bytes, size_t size) {
 
 /* Formats that people send and that are not read here, so that the message can name them. */
 static const char *foreign_format(const uint8_t *bytes, size_t size) {
-    static const struct { uint8_t at, length; const char *magic, *name; } known[] = {
-        {0, 4, "GIF8", "a GIF picture"},        {0, 2, "BM", "a BMP picture"},
-        {0, 4, "II*\0", "a TIFF picture"},      {0, 4, "MM\0*", "a TIFF picture"},
-        {4, 8, "ftypheic", "a HEIC picture"},   {4, 8, "ftypheix", "a HEIC picture"},
-        {4, 8, "ftypmif1", "a HEIF picture"},   {4, 8, "ftypavif", "an AVIF picture"},
-        {0, 4, "%PDF", "a PDF document"},       {0, 4, "<svg", "an SVG drawing"},
-        {0, 5, "<?xml", "an XML document"},     {4, 4, "ftyp", "a video"},
-        {0, 4, "\x1A\x45\xDF\xA3", "a video"},  {0, 12, "\0\0\0\x0CjP  \r\n\x87\n", "a JPEG 2000 picture"},
+    static const struct {
+        uint8_t at, length;
+        const char *magic, *name;
+    } known[] = {
+        {0, 4, "GIF8", "a GIF picture"},         {0, 2, "BM", "a BMP picture"},
+        {0, 4, "II*\0", "a TIFF picture"},       {0, 4, "MM\0*", "a TIFF picture"},
+        {4, 8, "ftypheic", "a HEIC picture"},    {4, 8, "ftypheix", "a HEIC picture"},
+        {4, 8, "ftypmif1", "a HEIF picture"},    {4, 8, "ftypavif", "an AVIF picture"},
+        {0, 4, "%PDF", "a PDF document"},        {0, 4, "<svg", "an SVG drawing"},
+        {0, 5, "<?xml", "an XML document"},      {4, 4, "ftyp", "a video"},
+        {0, 4, "\x1A\x45\xDF\xA3", "a video"},   {0, 12, "\0\0\0\x0CjP  \r\n\x87\n", "a JPEG 2000 picture"},
         {0, 2, "\xFF\x0A", "a JPEG XL picture"},
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)

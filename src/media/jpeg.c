@@ -12,8 +12,8 @@
 #include "media/codec.h"
 
 enum {
-    SCANS_MAX = 256,              /* a progressive file rarely has over 20; each one costs a pass over the picture */
-    PIXELS_PER_BYTE_MAX = 1024,   /* Huffman coding spends at least a bit per block of 64 pixels */
+    SCANS_MAX = 256,            /* a progressive file rarely has over 20; each one costs a pass over the picture */
+    PIXELS_PER_BYTE_MAX = 1024, /* Huffman coding spends at least a bit per block of 64 pixels */
 };
 
 typedef struct jpeg_job {
@@ -39,7 +39,9 @@ static void on_error(j_common_ptr common) {
     longjmp(job->jump, 1);
 }
 
-static void on_message(j_common_ptr common) { (void)common; }
+static void on_message(j_common_ptr common) {
+    (void)common;
+}
 
 static void on_progress(j_common_ptr common) {
     jpeg_job *job = common->client_data;
@@ -48,7 +50,9 @@ static void on_progress(j_common_ptr common) {
     longjmp(job->jump, 1);
 }
 
-static void source_nothing(j_decompress_ptr cinfo) { (void)cinfo; }
+static void source_nothing(j_decompress_ptr cinfo) {
+    (void)cinfo;
+}
 
 /* The whole file is in memory, so a request for more means that it ended early. An end marker is handed out, so that a
  * file that lacks nothing but its end marker still decodes; whether more was missing is decided afterwards. */
@@ -88,7 +92,8 @@ static void expand_grey(uint8_t *rgb, const uint8_t *grey, int64_t pixels) {
     for (int64_t i = 0; i < pixels; i++, rgb += 3) rgb[0] = rgb[1] = rgb[2] = grey[i];
 }
 
-/* Stored inverted, as Adobe writes it: a stored value is 255 - ink. Each ink darkens what black leaves (Pillow's way). */
+/* Stored inverted, as Adobe writes it: a stored value is 255 - ink. Each ink darkens what black leaves (Pillow's way).
+ */
 static void expand_cmyk(uint8_t *rgb, const uint8_t *cmyk, int64_t pixels) {
     for (int64_t i = 0; i < pixels; i++, rgb += 3, cmyk += 4)
         for (int c = 0; c < 3; c++) {
@@ -115,7 +120,8 @@ static void read_rows(jpeg_job *job) {
     int64_t width = job->image->width;
     JSAMPARRAY row = NULL;
     if (cinfo->num_components != 3)
-        row = cinfo->mem->alloc_sarray((j_common_ptr)cinfo, JPOOL_IMAGE, (JDIMENSION)(width * cinfo->output_components), 1);
+        row = cinfo->mem->alloc_sarray((j_common_ptr)cinfo, JPOOL_IMAGE, (JDIMENSION)(width * cinfo->output_components),
+                                       1);
     while (cinfo->output_scanline < cinfo->output_height) {
         uint8_t *target = job->image->rgb + (int64_t)cinfo->output_scanline * width * 3;
         if (!row) {
@@ -123,8 +129,10 @@ static void read_rows(jpeg_job *job) {
             continue;
         }
         jpeg_read_scanlines(cinfo, row, 1);
-        if (cinfo->num_components == 1) expand_grey(target, row[0], width);
-        else expand_cmyk(target, row[0], width);
+        if (cinfo->num_components == 1)
+            expand_grey(target, row[0], width);
+        else
+            expand_cmyk(target, row[0], width);
     }
 }
 
@@ -139,7 +147,9 @@ static weft_status decode(jpeg_job *job, size_t size) {
     jpeg_read_header(cinfo, TRUE);
     WEFT_TRY(check_header(job, size));
     *job->orientation = find_orientation(cinfo);
-    cinfo->out_color_space = cinfo->num_components == 1 ? JCS_GRAYSCALE : cinfo->num_components == 3 ? JCS_RGB : JCS_CMYK;
+    cinfo->out_color_space = cinfo->num_components == 1   ? JCS_GRAYSCALE
+                             : cinfo->num_components == 3 ? JCS_RGB
+                                                          : JCS_CMYK;
     WEFT_TRY(weft_image_allocate(job->image, cinfo->image_width, cinfo->image_height, 3, job->err));
     jpeg_start_decompress(cinfo);
     read_rows(job);

@@ -12,12 +12,12 @@
 #include "base/status.h"
 
 typedef struct weft_media_limits {
-    size_t bytes_max;    /* of the encoded file; default 256 MiB */
-    int64_t pixels_max;  /* of one decoded picture; default 256 million */
-    int64_t side_max;    /* default 65,535 */
-    int64_t frames_max;  /* of a video; default 768 sampled frames */
-    int64_t video_pixels_max;  /* of all sampled frames of a video together; default 2 billion */
-    double video_seconds_max;  /* of a video's length; default a day */
+    size_t bytes_max;         /* of the encoded file; default 256 MiB */
+    int64_t pixels_max;       /* of one decoded picture; default 256 million */
+    int64_t side_max;         /* default 65,535 */
+    int64_t frames_max;       /* of a video; default 768 sampled frames */
+    int64_t video_pixels_max; /* of all sampled frames of a video together; default 2 billion */
+    double video_seconds_max; /* of a video's length; default a day */
 } weft_media_limits;
 extern const weft_media_limits weft_media_default_limits;
 
@@ -31,13 +31,14 @@ void weft_image_free(weft_image *image); /* leaves it empty */
  * animation) by its bytes, never by its name. `limits` NULL: the defaults; they are checked against the header before
  * anything is allocated. Errors: FORMAT (malformed, truncated), LIMIT, UNSUPPORTED (another format, named), MEMORY;
  * *image is then empty. Pixels equal Pillow's convert("RGB") after exif_transpose, transparency composed onto white. */
-weft_status weft_image_decode(const void *bytes, size_t size, const weft_media_limits *limits, weft_image *image, weft_error *err);
+weft_status weft_image_decode(const void *bytes, size_t size, const weft_media_limits *limits, weft_image *image,
+                              weft_error *err);
 
 typedef struct weft_video { /* sampled frames, all of one size */
     int64_t frames, width, height;
-    uint8_t **rgb;     /* [frames] of [height, width, 3], owned */
-    double *seconds;   /* [frames] presentation time of each, owned */
-    double duration;   /* of the whole clip */
+    uint8_t **rgb;   /* [frames] of [height, width, 3], owned */
+    double *seconds; /* [frames] presentation time of each, owned */
+    double duration; /* of the whole clip */
 } weft_video;
 void weft_video_free(weft_video *video);
 
@@ -47,11 +48,14 @@ typedef struct weft_video_sampling { /* 0 means the default of the checkpoint, f
     double start_seconds, end_seconds; /* end 0: to the end */
 } weft_video_sampling;
 
-/* Decodes a clip (anything libav reads from memory) and keeps the frames that the published video processor would sample. */
-weft_status weft_video_decode(const void *bytes, size_t size, const weft_video_sampling *sampling, const weft_media_limits *limits, weft_video *video, weft_error *err);
+/* Decodes a clip (anything libav reads from memory) and keeps the frames that the published video processor would
+ * sample. */
+weft_status weft_video_decode(const void *bytes, size_t size, const weft_video_sampling *sampling,
+                              const weft_media_limits *limits, weft_video *video, weft_error *err);
 
 /* The published processor's choice: n = (int)(total / native_fps * fps), clamped to [min, max] and total; indices are
  * linspace(0, total-1, n) rounded half to even. Writes at most max_frames indices, returns n. */
-int64_t weft_video_sample_indices(int64_t total, double native_fps, const weft_video_sampling *sampling, int64_t *indices);
+int64_t weft_video_sample_indices(int64_t total, double native_fps, const weft_video_sampling *sampling,
+                                  int64_t *indices);
 
 #endif

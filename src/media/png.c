@@ -1,8 +1,8 @@
 /* PNG through libpng: every colour type and depth, interlaced too; alpha (full, palette or colour key) is composed onto
  * white, row by row.
  *
- * 16-bit values become bytes the way Pillow makes them on the published path: colour and grey-with-alpha keep their high
- * byte, pure grey saturates at 255. Memory: the picture, and for an interlaced file its rows before composition.
+ * 16-bit values become bytes the way Pillow makes them on the published path: colour and grey-with-alpha keep their
+ * high byte, pure grey saturates at 255. Memory: the picture, and for an interlaced file its rows before composition.
  * Ancillary chunks are capped, unknown ones skipped. Refuses truncated files. */
 #include <setjmp.h>
 #include <stdlib.h>
@@ -25,11 +25,11 @@ typedef struct png_job {
     const weft_media_limits *limits;
     weft_error *err;
     weft_status status;
-    uint8_t *rows;     /* one row, or all of an interlaced picture */
-    size_t row_bytes;  /* after libpng's transformations */
-    int channels;      /* 1 grey, 2 grey + alpha, 3, 4 */
-    bool wide;         /* 16-bit grey (with a colour key: two channels), kept as it is */
-    bool complete;     /* every row is there: what comes after may be missing */
+    uint8_t *rows;    /* one row, or all of an interlaced picture */
+    size_t row_bytes; /* after libpng's transformations */
+    int channels;     /* 1 grey, 2 grey + alpha, 3, 4 */
+    bool wide;        /* 16-bit grey (with a colour key: two channels), kept as it is */
+    bool complete;    /* every row is there: what comes after may be missing */
 } png_job;
 
 static void on_error(png_structp png, png_const_charp text) {
@@ -38,7 +38,9 @@ static void on_error(png_structp png, png_const_charp text) {
     png_longjmp(png, 1);
 }
 
-static void on_warning(png_structp png, png_const_charp text) { (void)png, (void)text; }
+static void on_warning(png_structp png, png_const_charp text) {
+    (void)png, (void)text;
+}
 
 /* libpng asks for as much as a chunk's length field says, whatever png_set_chunk_malloc_max was told (1.6.39, eXIf), so
  * the cap is enforced here: a refused ancillary chunk is skipped. Rows and zlib's windows fit within it. */
@@ -56,8 +58,10 @@ static void on_read(png_structp png, png_bytep out, size_t count) {
     png_job *job = png_get_io_ptr(png);
     if (count > job->size - job->at) {
         if (job->status == WEFT_OK)
-            job->status = weft_fail(job->err, WEFT_ERR_FORMAT, "PNG: truncated: the file ends after %zu bytes, in the "
-                                    "middle of the picture", job->size);
+            job->status = weft_fail(job->err, WEFT_ERR_FORMAT,
+                                    "PNG: truncated: the file ends after %zu bytes, in the "
+                                    "middle of the picture",
+                                    job->size);
         png_longjmp(png, 1);
     }
     memcpy(out, job->bytes + job->at, count);
@@ -74,12 +78,16 @@ static void set_transformations(png_job *job) {
     if (depth == 16 && !job->wide) png_set_strip_16(job->png);
 }
 
-static uint8_t saturate16(const uint8_t *big_endian) { return big_endian[0] ? 255 : big_endian[1]; }
+static uint8_t saturate16(const uint8_t *big_endian) {
+    return big_endian[0] ? 255 : big_endian[1];
+}
 
 static void convert_row(const png_job *job, uint8_t *rgb, const uint8_t *row) {
     int64_t width = job->image->width;
-    if (job->channels == 3) memcpy(rgb, row, (size_t)width * 3);
-    else if (job->channels == 4) weft_compose_on_white(rgb, row, width);
+    if (job->channels == 3)
+        memcpy(rgb, row, (size_t)width * 3);
+    else if (job->channels == 4)
+        weft_compose_on_white(rgb, row, width);
     else
         for (int64_t x = 0; x < width; x++, rgb += 3) {
             uint8_t value;
@@ -149,8 +157,13 @@ static weft_status decode(png_job *job) {
 
 weft_status weft_png_decode(const uint8_t *bytes, size_t size, const weft_media_limits *limits, weft_image *image,
                             int *orientation, weft_error *err) {
-    png_job job = {.bytes = bytes, .size = size, .image = image, .orientation = orientation, .limits = limits,
-                   .err = err, .status = WEFT_OK};
+    png_job job = {.bytes = bytes,
+                   .size = size,
+                   .image = image,
+                   .orientation = orientation,
+                   .limits = limits,
+                   .err = err,
+                   .status = WEFT_OK};
     job.allocation_max = CHUNK_BYTES_MAX + (size_t)limits->side_max * ROW_BYTES_PER_PIXEL_MAX;
     job.png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &job, on_error, on_warning, &job, on_malloc, on_free);
     if (job.png) job.info = png_create_info_struct(job.png);

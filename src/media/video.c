@@ -1,8 +1,9 @@
 /* A clip in memory to the frames that the published video processor would sample, with their presentation times.
  *
  * First the container alone is read: it tells how many frames there are and when each is shown, which decides what to
- * keep. Then only the groups of pictures that hold a wanted frame are decoded. A clip whose times are unusable, or whose
- * decoder does not deliver what the container promised, is decoded from end to end and its frames counted instead.
+ * keep. Then only the groups of pictures that hold a wanted frame are decoded. A clip whose times are unusable, or
+ * whose decoder does not deliver what the container promised, is decoded from end to end and its frames counted
+ * instead.
  *
  * Memory: the sampled frames (their total is limited), the decoder's own, one frame in RGB. Colours are converted by
  * libswscale with bilinear chroma and the stream's own matrix and range, as PyAV does. */
@@ -31,13 +32,13 @@ typedef struct video_job {
     const weft_media_limits *limits;
     weft_video *video;
     weft_error *err;
-    int64_t first, total;  /* the part of the clip that was asked for: frames [first, first + total) */
-    int64_t *wanted;       /* [video->frames] frame numbers in the whole clip, ascending */
-    int64_t filled;        /* of video->frames */
-    bool *needed;          /* [packet_count] to be decoded */
-    bool by_time;          /* frames are told by their times, else by counting */
-    int64_t seen;          /* frames that came out of the decoder */
-    int64_t errors;        /* packets and frames that it refused */
+    int64_t first, total; /* the part of the clip that was asked for: frames [first, first + total) */
+    int64_t *wanted;      /* [video->frames] frame numbers in the whole clip, ascending */
+    int64_t filled;       /* of video->frames */
+    bool *needed;         /* [packet_count] to be decoded */
+    bool by_time;         /* frames are told by their times, else by counting */
+    int64_t seen;         /* frames that came out of the decoder */
+    int64_t errors;       /* packets and frames that it refused */
     AVCodecContext *decoder;
     AVPacket *packet;
     AVFrame *frame, *rgb;
@@ -61,8 +62,8 @@ static weft_status find_part(video_job *job) {
     while (low < high && frame_seconds(job, low) < start) low++;
     while (end > 0 && high > low && frame_seconds(job, high - 1) >= end) high--;
     if (low == high)
-        return weft_fail(job->err, WEFT_ERR_INVALID, "video: no frame from second %g on; it is %.1f seconds long", start,
-                         job->video->duration);
+        return weft_fail(job->err, WEFT_ERR_INVALID, "video: no frame from second %g on; it is %.1f seconds long",
+                         start, job->video->duration);
     job->first = low;
     job->total = high - low;
     return WEFT_OK;
@@ -70,9 +71,10 @@ static weft_status find_part(video_job *job) {
 
 static weft_status check_volume(const video_job *job, int64_t frames, int64_t width, int64_t height) {
     if (width * height <= job->limits->video_pixels_max / frames) return WEFT_OK;
-    return weft_fail(job->err, WEFT_ERR_LIMIT, "video: %lld frames of %lld x %lld pixels are over the limit of %lld pixels: "
-                     "ask for a lower fps, fewer frames or a shorter part", (long long)frames, (long long)width,
-                     (long long)height, (long long)job->limits->video_pixels_max);
+    return weft_fail(job->err, WEFT_ERR_LIMIT,
+                     "video: %lld frames of %lld x %lld pixels are over the limit of %lld pixels: "
+                     "ask for a lower fps, fewer frames or a shorter part",
+                     (long long)frames, (long long)width, (long long)height, (long long)job->limits->video_pixels_max);
 }
 
 /* Chooses the frames among `total` and makes room for them. */
@@ -133,7 +135,8 @@ static weft_status open_decoder(video_job *job) {
     int cores = weft_cpu_cores();
     job->decoder->thread_count = cores < DECODER_THREADS_MAX ? cores : DECODER_THREADS_MAX;
     if (avcodec_open2(job->decoder, job->clip.codec, NULL) < 0)
-        return weft_fail(job->err, WEFT_ERR_UNSUPPORTED, "video: the %s decoder refuses this stream", job->clip.codec->name);
+        return weft_fail(job->err, WEFT_ERR_UNSUPPORTED, "video: the %s decoder refuses this stream",
+                         job->clip.codec->name);
     return WEFT_OK;
 }
 
@@ -145,15 +148,17 @@ static weft_status to_rgb(video_job *job) {
         job->rgb->format = AV_PIX_FMT_RGB24;
         job->rgb->width = frame->width;
         job->rgb->height = frame->height;
-        if (av_frame_get_buffer(job->rgb, 0) < 0) return weft_fail(job->err, WEFT_ERR_MEMORY, "video: no memory for a frame");
+        if (av_frame_get_buffer(job->rgb, 0) < 0)
+            return weft_fail(job->err, WEFT_ERR_MEMORY, "video: no memory for a frame");
     }
     job->scaler = sws_getCachedContext(job->scaler, frame->width, frame->height, frame->format, job->rgb->width,
                                        job->rgb->height, AV_PIX_FMT_RGB24, SWS_BILINEAR, NULL, NULL, NULL);
-    if (!job->scaler) return weft_fail(job->err, WEFT_ERR_UNSUPPORTED, "video: a pixel format that cannot be converted");
+    if (!job->scaler)
+        return weft_fail(job->err, WEFT_ERR_UNSUPPORTED, "video: a pixel format that cannot be converted");
     int matrix = frame->colorspace == AVCOL_SPC_UNSPECIFIED ? SWS_CS_DEFAULT : (int)frame->colorspace;
     const int *coefficients = sws_getCoefficients(matrix);
-    sws_setColorspaceDetails(job->scaler, coefficients, frame->color_range == AVCOL_RANGE_JPEG, coefficients, 1, 0, 1 << 16,
-                             1 << 16);
+    sws_setColorspaceDetails(job->scaler, coefficients, frame->color_range == AVCOL_RANGE_JPEG, coefficients, 1, 0,
+                             1 << 16, 1 << 16);
     if (sws_scale(job->scaler, (const uint8_t *const *)frame->data, frame->linesize, 0, frame->height, job->rgb->data,
                   job->rgb->linesize) != job->rgb->height)
         return weft_fail(job->err, WEFT_ERR_FORMAT, "video: a frame cannot be converted");
@@ -177,7 +182,8 @@ static weft_status keep_frame(video_job *job, int64_t slot, int64_t number) {
     /* When only the decoder knows the times, its word stands; without any, the rate decides. */
     double seconds = frame_seconds(job, number);
     int64_t start = job->clip.stream->start_time;
-    if (!job->by_time && !job->clip.times && job->frame->best_effort_timestamp != AV_NOPTS_VALUE && start != AV_NOPTS_VALUE)
+    if (!job->by_time && !job->clip.times && job->frame->best_effort_timestamp != AV_NOPTS_VALUE &&
+        start != AV_NOPTS_VALUE)
         seconds = ((double)job->frame->best_effort_timestamp - (double)start) * job->clip.unit;
     job->video->seconds[slot] = seconds;
     job->filled++;
@@ -188,7 +194,8 @@ static weft_status keep_frame(video_job *job, int64_t slot, int64_t number) {
 static int64_t frame_number(const video_job *job) {
     if (!job->by_time) return job->seen;
     int64_t pts = job->frame->pts != AV_NOPTS_VALUE ? job->frame->pts : job->frame->best_effort_timestamp;
-    const int64_t *found = bsearch(&pts, job->clip.times, (size_t)job->clip.frame_count, sizeof pts, weft_compare_int64);
+    const int64_t *found =
+        bsearch(&pts, job->clip.times, (size_t)job->clip.frame_count, sizeof pts, weft_compare_int64);
     return found ? found - job->clip.times : -1;
 }
 
@@ -197,12 +204,14 @@ static weft_status receive_frames(video_job *job) {
         int code = avcodec_receive_frame(job->decoder, job->frame);
         if (code == AVERROR(EAGAIN) || code == AVERROR_EOF) return WEFT_OK;
         if (code < 0) {
-            if (++job->errors > DECODE_ERRORS_MAX) return weft_fail(job->err, WEFT_ERR_FORMAT, "video: too many damaged frames");
+            if (++job->errors > DECODE_ERRORS_MAX)
+                return weft_fail(job->err, WEFT_ERR_FORMAT, "video: too many damaged frames");
             return WEFT_OK;
         }
         int64_t number = frame_number(job);
         job->seen++;
-        const int64_t *found = bsearch(&number, job->wanted, (size_t)job->video->frames, sizeof number, weft_compare_int64);
+        const int64_t *found =
+            bsearch(&number, job->wanted, (size_t)job->video->frames, sizeof number, weft_compare_int64);
         weft_status status = WEFT_OK;
         if (found && !job->video->rgb[found - job->wanted]) status = keep_frame(job, found - job->wanted, number);
         av_frame_unref(job->frame);
@@ -259,7 +268,8 @@ static weft_status decode(video_job *job) {
         WEFT_TRY(decode_pass(job));
         if (job->filled == job->video->frames) return WEFT_OK;
     }
-    /* Count frames instead; when the decoder delivers another number than the container promised, choose among those. */
+    /* Count frames instead; when the decoder delivers another number than the container promised, choose among those.
+     */
     job->by_time = false;
     memset(job->needed, 1, (size_t)job->clip.packet_count * sizeof *job->needed);
     WEFT_TRY(choose(job, job->clip.frame_count));

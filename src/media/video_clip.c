@@ -1,8 +1,8 @@
 /* The container of a clip, read through libavformat from memory.
  *
- * Owns the format context and the packet list (40 bytes a packet, at most PACKETS_MAX). Hostile files: only the containers
- * and codecs named below are tried, nothing outside the given bytes can be opened (playlists and external references are
- * refused), the size is checked against the limits before a decoder exists. */
+ * Owns the format context and the packet list (40 bytes a packet, at most PACKETS_MAX). Hostile files: only the
+ * containers and codecs named below are tried, nothing outside the given bytes can be opened (playlists and external
+ * references are refused), the size is checked against the limits before a decoder exists. */
 #include "media/video_clip.h"
 
 #include <pthread.h>
@@ -19,17 +19,37 @@ static const char CONTAINERS[] = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg
 
 static bool known_codec(enum AVCodecID id) {
     switch (id) {
-    case AV_CODEC_ID_H264: case AV_CODEC_ID_HEVC: case AV_CODEC_ID_AV1: case AV_CODEC_ID_VP8: case AV_CODEC_ID_VP9:
-    case AV_CODEC_ID_MPEG4: case AV_CODEC_ID_MPEG2VIDEO: case AV_CODEC_ID_MPEG1VIDEO: case AV_CODEC_ID_MJPEG:
-    case AV_CODEC_ID_PNG: case AV_CODEC_ID_APNG: case AV_CODEC_ID_GIF: case AV_CODEC_ID_THEORA: case AV_CODEC_ID_H263:
-    case AV_CODEC_ID_MSMPEG4V3: case AV_CODEC_ID_WMV1: case AV_CODEC_ID_WMV2: case AV_CODEC_ID_WMV3:
-    case AV_CODEC_ID_VC1: case AV_CODEC_ID_FLV1: case AV_CODEC_ID_PRORES: case AV_CODEC_ID_DNXHD:
-    case AV_CODEC_ID_RAWVIDEO: case AV_CODEC_ID_FFV1: return true;
+    case AV_CODEC_ID_H264:
+    case AV_CODEC_ID_HEVC:
+    case AV_CODEC_ID_AV1:
+    case AV_CODEC_ID_VP8:
+    case AV_CODEC_ID_VP9:
+    case AV_CODEC_ID_MPEG4:
+    case AV_CODEC_ID_MPEG2VIDEO:
+    case AV_CODEC_ID_MPEG1VIDEO:
+    case AV_CODEC_ID_MJPEG:
+    case AV_CODEC_ID_PNG:
+    case AV_CODEC_ID_APNG:
+    case AV_CODEC_ID_GIF:
+    case AV_CODEC_ID_THEORA:
+    case AV_CODEC_ID_H263:
+    case AV_CODEC_ID_MSMPEG4V3:
+    case AV_CODEC_ID_WMV1:
+    case AV_CODEC_ID_WMV2:
+    case AV_CODEC_ID_WMV3:
+    case AV_CODEC_ID_VC1:
+    case AV_CODEC_ID_FLV1:
+    case AV_CODEC_ID_PRORES:
+    case AV_CODEC_ID_DNXHD:
+    case AV_CODEC_ID_RAWVIDEO:
+    case AV_CODEC_ID_FFV1: return true;
     default: return false;
     }
 }
 
-static void silence(void) { av_log_set_level(AV_LOG_QUIET); }
+static void silence(void) {
+    av_log_set_level(AV_LOG_QUIET);
+}
 
 static weft_status libav_fail(weft_error *err, const char *what, int code) {
     char text[AV_ERROR_MAX_STRING_SIZE] = "";
@@ -78,8 +98,9 @@ static weft_status open_container(weft_clip *clip, weft_error *err) {
     clip->format->format_whitelist = av_strdup(CONTAINERS);
     clip->format->protocol_whitelist = av_strdup("none");
     int code = avformat_open_input(&clip->format, NULL, NULL, NULL); /* frees and clears the context on failure */
-    if (code == AVERROR_INVALIDDATA || code == AVERROR(EINVAL)) /* EINVAL: recognised, but none of CONTAINERS */
-        return weft_fail(err, WEFT_ERR_UNSUPPORTED, "video: not a container that can be read, or damaged: send MP4, WebM, "
+    if (code == AVERROR_INVALIDDATA || code == AVERROR(EINVAL))      /* EINVAL: recognised, but none of CONTAINERS */
+        return weft_fail(err, WEFT_ERR_UNSUPPORTED,
+                         "video: not a container that can be read, or damaged: send MP4, WebM, "
                          "Matroska, AVI, MPEG or GIF");
     if (code < 0) return libav_fail(err, "cannot open", code);
     code = avformat_find_stream_info(clip->format, NULL);
@@ -118,8 +139,7 @@ static int find_turns(const AVStream *stream) {
 /* ---- packets ---------------------------------------------------------------------------------------------------- */
 
 static weft_status add_packet(weft_clip *clip, const AVPacket *packet, int64_t *capacity, weft_error *err) {
-    if (clip->packet_count >= PACKETS_MAX)
-        return weft_fail(err, WEFT_ERR_LIMIT, "video: over %d packets", PACKETS_MAX);
+    if (clip->packet_count >= PACKETS_MAX) return weft_fail(err, WEFT_ERR_LIMIT, "video: over %d packets", PACKETS_MAX);
     if (clip->packet_count == *capacity) {
         *capacity = *capacity ? *capacity * 2 : 1024;
         weft_clip_packet *more = realloc(clip->packets, (size_t)*capacity * sizeof *more);
@@ -127,8 +147,8 @@ static weft_status add_packet(weft_clip *clip, const AVPacket *packet, int64_t *
         clip->packets = more;
     }
     bool shown = !(packet->flags & AV_PKT_FLAG_DISCARD);
-    clip->packets[clip->packet_count++] = (weft_clip_packet){
-        .pts = packet->pts, .rank = -1, .key = packet->flags & AV_PKT_FLAG_KEY, .shown = shown};
+    clip->packets[clip->packet_count++] =
+        (weft_clip_packet){.pts = packet->pts, .rank = -1, .key = packet->flags & AV_PKT_FLAG_KEY, .shown = shown};
     clip->frame_count += shown;
     return WEFT_OK;
 }
@@ -150,7 +170,8 @@ static weft_status list_packets(weft_clip *clip, weft_error *err) {
 /* An MP4 names every frame in its index, so one that was cut off can be told from a short one. */
 static weft_status check_whole(const weft_clip *clip, weft_error *err) {
     int64_t listed = clip->stream->nb_frames;
-    if (strncmp(clip->format->iformat->name, "mov", 3) != 0 || clip->packet_count >= listed - listed / 100) return WEFT_OK;
+    if (strncmp(clip->format->iformat->name, "mov", 3) != 0 || clip->packet_count >= listed - listed / 100)
+        return WEFT_OK;
     return weft_fail(err, WEFT_ERR_FORMAT, "video: truncated: its index lists %lld frames, the file holds %lld",
                      (long long)listed, (long long)clip->packet_count);
 }
@@ -165,7 +186,8 @@ static int64_t rank_of(const weft_clip *clip, int64_t pts) {
     return found ? found - clip->times : -1;
 }
 
-/* Sorts the presentation times. Unusable (some missing, or two alike): times stays NULL, frames are told by counting. */
+/* Sorts the presentation times. Unusable (some missing, or two alike): times stays NULL, frames are told by counting.
+ */
 static weft_status sort_times(weft_clip *clip, weft_error *err) {
     int64_t *times = malloc((size_t)clip->frame_count * sizeof *times), count = 0;
     if (!times) return weft_fail(err, WEFT_ERR_MEMORY, "video: no memory for its times");

@@ -8,10 +8,10 @@
 #include "media/codec.h"
 
 typedef struct weft_clip_packet { /* in the order of the file */
-    int64_t pts;   /* AV_NOPTS_VALUE: the container does not say */
-    int64_t rank;  /* place in presentation order, when the clip's times are usable */
-    bool key;      /* decoding may start here */
-    bool shown;    /* false: decoded only for the sake of others */
+    int64_t pts;                  /* AV_NOPTS_VALUE: the container does not say */
+    int64_t rank;                 /* place in presentation order, when the clip's times are usable */
+    bool key;                     /* decoding may start here */
+    bool shown;                   /* false: decoded only for the sake of others */
 } weft_clip_packet;
 
 typedef struct weft_clip {
@@ -21,12 +21,12 @@ typedef struct weft_clip {
     AVIOContext *io;
     AVStream *stream;
     const AVCodec *codec;
-    weft_clip_packet *packets; /* [packet_count], owned */
+    weft_clip_packet *packets;         /* [packet_count], owned */
     int64_t packet_count, frame_count; /* frame_count: packets that are shown */
-    int64_t *times;  /* [frame_count] presentation times ascending, in units of the stream, owned; NULL: unusable */
-    double fps;      /* mean rate: of the container, else from the times */
-    double unit;     /* seconds of one unit of the stream */
-    int turns;       /* EXIF orientation that makes frames upright: 1, 3, 6 or 8 */
+    int64_t *times; /* [frame_count] presentation times ascending, in units of the stream, owned; NULL: unusable */
+    double fps;     /* mean rate: of the container, else from the times */
+    double unit;    /* seconds of one unit of the stream */
+    int turns;      /* EXIF orientation that makes frames upright: 1, 3, 6 or 8 */
 } weft_clip;
 
 /* Opens the container, finds its video stream and decoder, and lists every packet. Nothing is decoded. */

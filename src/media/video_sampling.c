@@ -22,7 +22,6 @@ int64_t weft_video_sample_indices(int64_t total, double native_fps, const weft_v
     }
     n = clamp(n, 1, total < sampling->max_frames ? total : sampling->max_frames);
     double step = n > 1 ? (double)(total - 1) / (double)(n - 1) : 0;
-    for (int64_t i = 0; i < n; i++)
-        indices[i] = i == n - 1 && n > 1 ? total - 1 : (int64_t)rint((double)i * step);
+    for (int64_t i = 0; i < n; i++) indices[i] = i == n - 1 && n > 1 ? total - 1 : (int64_t)rint((double)i * step);
     return n;
 }

@@ -1,4 +1,5 @@
-/* WebP through libwebp: lossy, lossless, with alpha (composed onto white); of an animation the first frame on its canvas.
+/* WebP through libwebp: lossy, lossless, with alpha (composed onto white); of an animation the first frame on its
+ * canvas.
  *
  * Memory: the picture (four bytes a pixel while alpha is composed), for an animation two canvases more.
  * Refuses truncated files. */
@@ -36,7 +37,8 @@ static weft_status decode_still(const uint8_t *bytes, size_t size, bool alpha, w
 
 static weft_status decode_animation(const uint8_t *bytes, size_t size, weft_image *image, weft_error *err) {
     WebPAnimDecoderOptions options;
-    if (!WebPAnimDecoderOptionsInit(&options)) return weft_fail(err, WEFT_ERR_INTERNAL, "WebP: library version mismatch");
+    if (!WebPAnimDecoderOptionsInit(&options))
+        return weft_fail(err, WEFT_ERR_INTERNAL, "WebP: library version mismatch");
     options.color_mode = MODE_RGBA;
     WebPData data = {bytes, size};
     WebPAnimDecoder *decoder = WebPAnimDecoderNew(&data, &options);
@@ -85,15 +87,17 @@ weft_status weft_webp_decode(const uint8_t *bytes, size_t size, const weft_media
     WEFT_TRY(weft_media_check_size("WebP", features.width, features.height, limits, err));
     bool alpha = features.has_alpha, animation = features.has_animation;
     WEFT_TRY(weft_image_allocate(image, features.width, features.height, alpha || animation ? 4 : 3, err));
-    weft_status status = animation ? decode_animation(bytes, size, image, err)
-                                   : decode_still(bytes, size, alpha, image, err);
+    weft_status status =
+        animation ? decode_animation(bytes, size, image, err) : decode_still(bytes, size, alpha, image, err);
     if (status != WEFT_OK) {
         weft_image_free(image);
         return status;
     }
     int64_t pixels = image->width * image->height;
-    if (alpha) weft_compose_on_white(image->rgb, image->rgb, pixels);
-    else if (animation) drop_alpha(image->rgb, pixels);
+    if (alpha)
+        weft_compose_on_white(image->rgb, image->rgb, pixels);
+    else if (animation)
+        drop_alpha(image->rgb, pixels);
     if (alpha || animation) {
         uint8_t *smaller = realloc(image->rgb, (size_t)pixels * 3);
         if (smaller) image->rgb = smaller;

@@ -11,7 +11,7 @@ enum { ROW_GRAIN = 8 };
 
 typedef struct row_job { /* what the parallel loops over rows need */
     weft_vision_run *run;
-    int64_t first;  /* of the group's patches */
+    int64_t first; /* of the group's patches */
     float *target;
     const float *norm_weight, *norm_bias;
     int64_t width;
@@ -54,10 +54,12 @@ static void positions_body(void *context, int64_t begin, int64_t end, int thread
         float across = axis_taps(column, run->shape.grid.w, side, &columns[0], &columns[1]);
         float weights[4] = {(1 - down) * (1 - across), (1 - down) * across, down * (1 - across), down * across};
         const float *corner[4];
-        for (int k = 0; k < 4; k++) corner[k] = run->weights->positions + (rows[k / 2] * side + columns[k % 2]) * hidden;
+        for (int k = 0; k < 4; k++)
+            corner[k] = run->weights->positions + (rows[k / 2] * side + columns[k % 2]) * hidden;
         float *x = run->x + (job->first + i) * hidden;
         for (int64_t j = 0; j < hidden; j++)
-            x[j] += corner[0][j] * weights[0] + corner[1][j] * weights[1] + corner[2][j] * weights[2] + corner[3][j] * weights[3];
+            x[j] += corner[0][j] * weights[0] + corner[1][j] * weights[1] + corner[2][j] * weights[2] +
+                    corner[3][j] * weights[3];
     }
 }
 
@@ -81,7 +83,8 @@ void weft_vision_rotary_init(weft_vision_run *run) {
         run->inv_freq[i] = 1.0f / powf(VISION_ROPE_THETA, (float)(2 * i) / (float)spatial);
 }
 
-/* Turns the heads of rows of queries or keys: the first half of the pairs by the patch's row, the second by its column. */
+/* Turns the heads of rows of queries or keys: the first half of the pairs by the patch's row, the second by its column.
+ */
 static void rotary_body(void *context, int64_t begin, int64_t end, int thread) {
     const row_job *job = context;
     weft_vision_run *run = job->run;
@@ -181,9 +184,16 @@ static void attention_body(void *context, int64_t begin, int64_t end, int thread
             visible[r] = s->patches;
         }
         weft_attention_task task = {
-            .out = out, .q = q, .rows = rows, .head_dim = (int)s->head_dim, .visible = visible,
-            .format = WEFT_KV_F32, .k_pages = run->k_pages + head * s->pages, .v_pages = run->v_pages + head * s->pages,
-            .kv_stride = 2 * s->hidden, .scale = 1.0f / sqrtf((float)s->head_dim),
+            .out = out,
+            .q = q,
+            .rows = rows,
+            .head_dim = (int)s->head_dim,
+            .visible = visible,
+            .format = WEFT_KV_F32,
+            .k_pages = run->k_pages + head * s->pages,
+            .v_pages = run->v_pages + head * s->pages,
+            .kv_stride = 2 * s->hidden,
+            .scale = 1.0f / sqrtf((float)s->head_dim),
             .scratch = weft_compute_scratch(run->compute, thread),
         };
         run->kernels->attention(&task);
@@ -211,7 +221,8 @@ static void attend(weft_vision_run *run, int64_t first, int64_t rows) {
     row_job job = {.run = run, .first = first, .target = run->queries, .width = hidden};
     parallel_rows(run, rows, rotary_body, &job);
     attention_job attention = {run, rows, (rows + WEFT_ATTENTION_ROWS_MAX - 1) / WEFT_ATTENTION_ROWS_MAX};
-    weft_parallel_for(weft_compute_pool(run->compute), attention.blocks * run->shape.heads, 1, attention_body, &attention);
+    weft_parallel_for(weft_compute_pool(run->compute), attention.blocks * run->shape.heads, 1, attention_body,
+                      &attention);
     weft_matmul(run->compute, run->x + first * hidden, hidden, run->queries, hidden, rows, &layer->proj,
                 layer->proj_bias, true);
 }
@@ -224,7 +235,8 @@ void weft_vision_rows(weft_vision_run *run, int64_t first, int64_t rows) {
     weft_matmul(run->compute, run->wide, inner, run->normed, hidden, rows, &layer->fc1, layer->fc1_bias, false);
     row_job job = {.run = run, .target = run->wide, .width = inner};
     parallel_rows(run, rows, gelu_tanh_body, &job);
-    weft_matmul(run->compute, run->x + first * hidden, hidden, run->wide, inner, rows, &layer->fc2, layer->fc2_bias, true);
+    weft_matmul(run->compute, run->x + first * hidden, hidden, run->wide, inner, rows, &layer->fc2, layer->fc2_bias,
+                true);
 }
 
 /* ---- mergers ---------------------------------------------------------------------------------------------------- */

@@ -16,7 +16,9 @@
 
 /* ---- memory ----------------------------------------------------------------------------------------------------- */
 
-static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+static int64_t larger(int64_t a, int64_t b) {
+    return a > b ? a : b;
+}
 
 weft_vision_shape weft_vision_shape_of(const weft_config *config, weft_grid grid) {
     const weft_vision_config *v = &config->vision;
@@ -37,8 +39,8 @@ weft_vision_shape weft_vision_shape_of(const weft_config *config, weft_grid grid
 }
 
 static uint64_t scratch_bytes(const weft_vision_shape *s) {
-    uint64_t floats = (uint64_t)s->patches * (uint64_t)(3 * s->hidden);             /* x, keys and values */
-    floats += (uint64_t)s->chunk_rows * (uint64_t)(2 * s->hidden + s->wide);        /* normed, queries, wide */
+    uint64_t floats = (uint64_t)s->patches * (uint64_t)(3 * s->hidden);      /* x, keys and values */
+    floats += (uint64_t)s->chunk_rows * (uint64_t)(2 * s->hidden + s->wide); /* normed, queries, wide */
     return floats * sizeof(float) + (uint64_t)(2 * s->heads * s->pages) * sizeof(void *);
 }
 
@@ -83,14 +85,14 @@ static weft_status allocate_run(weft_vision_run *run, weft_error *err) {
     run->k_pages = malloc((size_t)(s->heads * s->pages) * sizeof *run->k_pages);
     run->v_pages = malloc((size_t)(s->heads * s->pages) * sizeof *run->v_pages);
     uint64_t result = (uint64_t)(s->grid.t * s->tokens) * (uint64_t)s->out_hidden;
-    run->embeds = (weft_vision_embeds){.tokens = s->grid.t * s->tokens, .hidden = s->out_hidden, .deepstack_count = taps};
+    run->embeds =
+        (weft_vision_embeds){.tokens = s->grid.t * s->tokens, .hidden = s->out_hidden, .deepstack_count = taps};
     run->embeds.rows = allocate(result);
     run->embeds.deepstack = allocate(result * (uint64_t)taps);
     if (!run->x || !run->kv || !run->normed || !run->queries || !run->wide || !run->heads_out || !run->k_pages ||
         !run->v_pages || !run->embeds.rows || !run->embeds.deepstack)
         return weft_fail(err, WEFT_ERR_MEMORY, "vision: no memory for %lld patches (%llu MB); lower max_pixels",
-                         (long long)s->patches,
-                         (unsigned long long)(weft_vision_bytes(run->config, s->grid) >> 20));
+                         (long long)s->patches, (unsigned long long)(weft_vision_bytes(run->config, s->grid) >> 20));
     for (int64_t head = 0; head < s->heads; head++)
         for (int64_t page = 0; page < s->pages; page++) {
             const float *row = run->kv + page * WEFT_KV_PAGE_ROWS * 2 * s->hidden + head * s->head_dim;
@@ -141,8 +143,10 @@ weft_status weft_vision_begin(const weft_config *config, const weft_vision_weigh
     run->shape = weft_vision_shape_of(config, pixels->grid);
     weft_vision_rotary_init(run);
     weft_status status = allocate_run(run, err);
-    if (status == WEFT_OK) *out = run;
-    else weft_vision_end(run);
+    if (status == WEFT_OK)
+        *out = run;
+    else
+        weft_vision_end(run);
     return status;
 }
 
@@ -188,9 +192,7 @@ weft_status weft_vision_step(weft_vision_run *run, bool *finished, int64_t *done
                           run->embeds.deepstack + offset * run->embeds.hidden);
         break;
     }
-    case WEFT_VISION_MERGE:
-        weft_vision_merge(run, &run->weights->merger, false, first, rows, run->embeds.rows);
-        break;
+    case WEFT_VISION_MERGE: weft_vision_merge(run, &run->weights->merger, false, first, rows, run->embeds.rows); break;
     case WEFT_VISION_DONE: return weft_fail(err, WEFT_ERR_INTERNAL, "vision: a step after the last one");
     }
     advance(run);

@@ -1,4 +1,5 @@
-/* The state of one encoding, shared by encoder.c (memory and slices) and blocks.c (arithmetic); not for other layers. */
+/* The state of one encoding, shared by encoder.c (memory and slices) and blocks.c (arithmetic); not for other layers.
+ */
 #ifndef WEFT_VISION_ENCODER_H
 #define WEFT_VISION_ENCODER_H
 
@@ -9,14 +10,14 @@ enum { WEFT_VISION_CHUNK_ROWS = 512, WEFT_VISION_HEAD_DIM_MAX = 256 };
 typedef struct weft_vision_shape {
     weft_grid grid;
     int64_t hidden, heads, head_dim, out_hidden;
-    int64_t unit;          /* patches per token: merge_size squared */
-    int64_t patches;       /* of one temporal group: h * w */
-    int64_t tokens;        /* of one temporal group: patches / unit */
-    int64_t patch_values;  /* channels * temporal * patch * patch */
-    int64_t chunk_rows;    /* patches per slice, a multiple of unit */
-    int64_t chunks;        /* slices over one group */
-    int64_t pages;         /* of WEFT_KV_PAGE_ROWS keys each */
-    int64_t wide;          /* floats per row of the wide buffer */
+    int64_t unit;         /* patches per token: merge_size squared */
+    int64_t patches;      /* of one temporal group: h * w */
+    int64_t tokens;       /* of one temporal group: patches / unit */
+    int64_t patch_values; /* channels * temporal * patch * patch */
+    int64_t chunk_rows;   /* patches per slice, a multiple of unit */
+    int64_t chunks;       /* slices over one group */
+    int64_t pages;        /* of WEFT_KV_PAGE_ROWS keys each */
+    int64_t wide;         /* floats per row of the wide buffer */
     int64_t steps_per_group;
 } weft_vision_shape;
 weft_vision_shape weft_vision_shape_of(const weft_config *config, weft_grid grid);
@@ -44,12 +45,12 @@ struct weft_vision_run {
     int64_t group, layer, chunk, done;
 
     float inv_freq[WEFT_VISION_HEAD_DIM_MAX / 4]; /* [head_dim / 4] */
-    float *x;         /* [patches, hidden] of the group at hand */
-    float *kv;        /* [patches, 2, hidden]: keys (turned) and values of the layer at hand */
-    float *normed;    /* [chunk_rows, hidden] */
-    float *queries;   /* [chunk_rows, hidden]; attention's result takes their place */
-    float *wide;      /* [chunk_rows, wide] */
-    float *heads_out; /* [threads, WEFT_ATTENTION_ROWS_MAX, head_dim] */
+    float *x;                                     /* [patches, hidden] of the group at hand */
+    float *kv;                       /* [patches, 2, hidden]: keys (turned) and values of the layer at hand */
+    float *normed;                   /* [chunk_rows, hidden] */
+    float *queries;                  /* [chunk_rows, hidden]; attention's result takes their place */
+    float *wide;                     /* [chunk_rows, wide] */
+    float *heads_out;                /* [threads, WEFT_ATTENTION_ROWS_MAX, head_dim] */
     const void **k_pages, **v_pages; /* [heads, pages] into kv */
 
     weft_vision_embeds embeds;

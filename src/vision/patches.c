@@ -28,11 +28,14 @@ static weft_status prepare(const weft_vision_config *vision, int64_t width, int6
                            weft_pixels *out, weft_error *err) {
     int64_t temporal = vision->temporal_patch_size;
     *out = (weft_pixels){.width = width, .height = height, .frames = frames};
-    out->grid = (weft_grid){frames == 1 ? 1 : frames / temporal, height / vision->patch_size, width / vision->patch_size};
+    out->grid =
+        (weft_grid){frames == 1 ? 1 : frames / temporal, height / vision->patch_size, width / vision->patch_size};
     if (out->grid.h > WEFT_GRID_PATCHES_MAX / out->grid.w ||
         out->grid.t > WEFT_GRID_PATCHES_MAX / (out->grid.h * out->grid.w))
-        return weft_fail(err, WEFT_ERR_LIMIT, "%lld x %lld pixels and %lld frames after resizing: over %d patches; lower "
-                         "max_pixels", (long long)width, (long long)height, (long long)frames, WEFT_GRID_PATCHES_MAX);
+        return weft_fail(err, WEFT_ERR_LIMIT,
+                         "%lld x %lld pixels and %lld frames after resizing: over %d patches; lower "
+                         "max_pixels",
+                         (long long)width, (long long)height, (long long)frames, WEFT_GRID_PATCHES_MAX);
     out->rgb = calloc((size_t)frames, sizeof *out->rgb);
     out->allocations = calloc((size_t)frames, sizeof *out->allocations);
     if (out->rgb && out->allocations) return WEFT_OK;
@@ -69,8 +72,9 @@ weft_status weft_pixels_from_video(const weft_video *video, const weft_vision_co
     *out = (weft_pixels){0};
     WEFT_TRY(check_config(vision, err));
     int64_t temporal = vision->temporal_patch_size;
-    WEFT_TRY(weft_smart_resize_video(video->frames, video->width, video->height, vision->patch_size * vision->merge_size,
-                                     temporal, config->min_pixels, config->max_pixels, &width, &height, err));
+    WEFT_TRY(weft_smart_resize_video(video->frames, video->width, video->height,
+                                     vision->patch_size * vision->merge_size, temporal, config->min_pixels,
+                                     config->max_pixels, &width, &height, err));
     int64_t padded = (video->frames + temporal - 1) / temporal * temporal;
     WEFT_TRY(prepare(vision, width, height, padded, out, err));
     weft_status status = WEFT_OK;

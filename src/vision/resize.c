@@ -13,11 +13,12 @@
 #include "vision/vision.h"
 
 enum {
-    STRIP_ROWS = 64,   /* output rows that one task makes */
-    LANE_ROWS = 16,    /* rows that the horizontal pass takes together, one per lane */
+    STRIP_ROWS = 64, /* output rows that one task makes */
+    LANE_ROWS = 16,  /* rows that the horizontal pass takes together, one per lane */
     LANES = 3 * LANE_ROWS,
     PRECISION_MAX = 22,
-    COLUMN_BLOCK = 96, /* values of a row that the vertical pass takes together: 32 pixels, what sides are multiples of */
+    COLUMN_BLOCK =
+        96, /* values of a row that the vertical pass takes together: 32 pixels, what sides are multiples of */
 };
 static const int64_t RESIZE_SIDE_MAX = (int64_t)1 << 24;
 
@@ -93,8 +94,8 @@ static inline uint8_t to_byte(int32_t sum, int precision) {
     return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
 }
 
-/* Horizontal pass over up to LANE_ROWS rows. `lanes` is [in, 3, LANE_ROWS] int16: the rows turned on their side, so that
- * one tap is one multiply-add over LANES neighbours. */
+/* Horizontal pass over up to LANE_ROWS rows. `lanes` is [in, 3, LANE_ROWS] int16: the rows turned on their side, so
+ * that one tap is one multiply-add over LANES neighbours. */
 static void horizontal(const axis *axis, const uint8_t *in, int64_t rows, int16_t *lanes, uint8_t *out) {
     int64_t in_line = axis->in * 3, out_line = axis->out * 3;
     for (int64_t r = 0; r < rows; r++)

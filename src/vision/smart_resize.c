@@ -28,8 +28,8 @@ static weft_status check(int64_t width, int64_t height, int64_t factor, int64_t 
     if (factor < 1 || factor > 65536)
         return weft_fail(err, WEFT_ERR_INVALID, "patch_size * merge_size is %lld", (long long)factor);
     if (min_pixels < 0 || max_pixels < 1 || min_pixels > max_pixels || max_pixels > ((int64_t)1 << 40))
-        return weft_fail(err, WEFT_ERR_INVALID, "min_pixels %lld and max_pixels %lld are not a range", (long long)min_pixels,
-                         (long long)max_pixels);
+        return weft_fail(err, WEFT_ERR_INVALID, "min_pixels %lld and max_pixels %lld are not a range",
+                         (long long)min_pixels, (long long)max_pixels);
     return WEFT_OK;
 }
 
@@ -44,7 +44,9 @@ static weft_status check_aspect(int64_t width, int64_t height, weft_error *err) 
 }
 
 /* Python's round(): half to even, as rint in the default rounding mode. */
-static int64_t nearest(int64_t side, int64_t factor) { return (int64_t)rint((double)side / (double)factor) * factor; }
+static int64_t nearest(int64_t side, int64_t factor) {
+    return (int64_t)rint((double)side / (double)factor) * factor;
+}
 static int64_t shrunk(int64_t side, double beta, int64_t factor) {
     int64_t bar = (int64_t)floor((double)side / beta / (double)factor) * factor;
     return bar < factor ? factor : bar;

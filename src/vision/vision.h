@@ -12,20 +12,29 @@ enum { WEFT_GRID_PATCHES_MAX = 1 << 22 };
 typedef struct weft_grid {
     int64_t t, h, w;
 } weft_grid;
-static inline int64_t weft_grid_patches(weft_grid g) { return g.t * g.h * g.w; }
-static inline int64_t weft_grid_tokens(weft_grid g, int64_t merge) { return g.t * (g.h / merge) * (g.w / merge); }
+static inline int64_t weft_grid_patches(weft_grid g) {
+    return g.t * g.h * g.w;
+}
+static inline int64_t weft_grid_tokens(weft_grid g, int64_t merge) {
+    return g.t * (g.h / merge) * (g.w / merge);
+}
 
 /* Where patch `index` (in merge order, group by group) lies: its temporal group, row and column of the patch grid. */
 void weft_grid_place(weft_grid grid, int64_t merge, int64_t index, int64_t *t, int64_t *row, int64_t *column);
 
-/* smart_resize of transformers' Qwen2VL image processor: size in pixels after resizing; refuses aspect ratios over 200. */
-weft_status weft_smart_resize(int64_t width, int64_t height, int64_t factor, int64_t min_pixels, int64_t max_pixels, int64_t *out_width, int64_t *out_height, weft_error *err);
+/* smart_resize of transformers' Qwen2VL image processor: size in pixels after resizing; refuses aspect ratios over 200.
+ */
+weft_status weft_smart_resize(int64_t width, int64_t height, int64_t factor, int64_t min_pixels, int64_t max_pixels,
+                              int64_t *out_width, int64_t *out_height, weft_error *err);
 /* smart_resize of the Qwen3VL video processor: the budget is over frames*height*width. */
-weft_status weft_smart_resize_video(int64_t frames, int64_t width, int64_t height, int64_t factor, int64_t temporal, int64_t min_pixels, int64_t max_pixels, int64_t *out_width, int64_t *out_height, weft_error *err);
+weft_status weft_smart_resize_video(int64_t frames, int64_t width, int64_t height, int64_t factor, int64_t temporal,
+                                    int64_t min_pixels, int64_t max_pixels, int64_t *out_width, int64_t *out_height,
+                                    weft_error *err);
 
-/* Antialiased bicubic, bit for bit the published (torchvision) processor: horizontal pass first, uint8 between the passes.
- * `out` is [out_height, out_width, 3], the caller's. pool may be NULL. */
-weft_status weft_resize_bicubic(const uint8_t *rgb, int64_t width, int64_t height, uint8_t *out, int64_t out_width, int64_t out_height, weft_pool *pool, weft_error *err);
+/* Antialiased bicubic, bit for bit the published (torchvision) processor: horizontal pass first, uint8 between the
+ * passes. `out` is [out_height, out_width, 3], the caller's. pool may be NULL. */
+weft_status weft_resize_bicubic(const uint8_t *rgb, int64_t width, int64_t height, uint8_t *out, int64_t out_width,
+                                int64_t out_height, weft_pool *pool, weft_error *err);
 
 /* A picture or clip made ready for the encoder: resized uint8 frames, from which patches are read row by row. */
 typedef struct weft_pixels {
@@ -36,18 +45,23 @@ typedef struct weft_pixels {
     uint8_t **allocations; /* [frames] what to free */
 } weft_pixels;
 void weft_pixels_free(weft_pixels *pixels);
-weft_status weft_pixels_from_image(const weft_image *image, const weft_vision_config *vision, const weft_pixels_config *config, weft_pool *pool, weft_pixels *out, weft_error *err);
-weft_status weft_pixels_from_video(const weft_video *video, const weft_vision_config *vision, const weft_pixels_config *config, weft_pool *pool, weft_pixels *out, weft_error *err);
-/* Rows [first, first+count) of pixel_values: out [count, channels*temporal*patch*patch] normalised f32, patches in merge
- * order (2x2 block by block), values in order (channel, t, y, x). */
-void weft_pixels_patches(const weft_pixels *pixels, const weft_vision_config *vision, const weft_pixels_config *config, int64_t first, int64_t count, float *out);
+weft_status weft_pixels_from_image(const weft_image *image, const weft_vision_config *vision,
+                                   const weft_pixels_config *config, weft_pool *pool, weft_pixels *out,
+                                   weft_error *err);
+weft_status weft_pixels_from_video(const weft_video *video, const weft_vision_config *vision,
+                                   const weft_pixels_config *config, weft_pool *pool, weft_pixels *out,
+                                   weft_error *err);
+/* Rows [first, first+count) of pixel_values: out [count, channels*temporal*patch*patch] normalised f32, patches in
+ * merge order (2x2 block by block), values in order (channel, t, y, x). */
+void weft_pixels_patches(const weft_pixels *pixels, const weft_vision_config *vision, const weft_pixels_config *config,
+                         int64_t first, int64_t count, float *out);
 
 /* The embedding rows of one picture or clip. */
 typedef struct weft_vision_embeds {
     int64_t tokens, hidden; /* hidden: the decoder's */
     int deepstack_count;
-    float *rows;       /* [tokens, hidden], owned */
-    float *deepstack;  /* [deepstack_count, tokens, hidden], owned */
+    float *rows;      /* [tokens, hidden], owned */
+    float *deepstack; /* [deepstack_count, tokens, hidden], owned */
 } weft_vision_embeds;
 void weft_vision_embeds_free(weft_vision_embeds *embeds);
 
@@ -55,8 +69,11 @@ void weft_vision_embeds_free(weft_vision_embeds *embeds);
 typedef struct weft_vision_run weft_vision_run;
 /* config, weights, pixels and compute are borrowed until the run is finished or ended; *pixels_config is copied.
  * Refuses shapes that the encoder cannot run (UNSUPPORTED) and reports a lack of memory before any work (MEMORY). */
-weft_status weft_vision_begin(const weft_config *config, const weft_vision_weights *weights, const weft_pixels *pixels, const weft_pixels_config *pixels_config, const weft_compute *compute, weft_vision_run **run, weft_error *err);
-/* Does the next slice (one layer of one temporal group of frames, or less); *done / *total count slices for progress. */
+weft_status weft_vision_begin(const weft_config *config, const weft_vision_weights *weights, const weft_pixels *pixels,
+                              const weft_pixels_config *pixels_config, const weft_compute *compute,
+                              weft_vision_run **run, weft_error *err);
+/* Does the next slice (one layer of one temporal group of frames, or less); *done / *total count slices for progress.
+ */
 weft_status weft_vision_step(weft_vision_run *run, bool *finished, int64_t *done, int64_t *total, weft_error *err);
 /* Moves the result out; valid after finished. */
 void weft_vision_take(weft_vision_run *run, weft_vision_embeds *embeds);

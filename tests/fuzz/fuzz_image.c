@@ -1,7 +1,7 @@
 /* libFuzzer target: hostile bytes through the picture decoders.
  *
- * Build with clang and -DWEFT_FUZZ=ON; run `fuzz_image -max_len=65536 CORPUS tests/media/fixtures`. What must hold beyond
- * not crashing: a decoded picture has every byte set, a refused one leaves a message and no memory. */
+ * Build with clang and -DWEFT_FUZZ=ON; run `fuzz_image -max_len=65536 CORPUS tests/media/fixtures`. What must hold
+ * beyond not crashing: a decoded picture has every byte set, a refused one leaves a message and no memory. */
 #include <stdint.h>
 #include <stdlib.h>
 

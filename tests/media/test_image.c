@@ -1,5 +1,5 @@
-/* Pictures of every kind equal, byte for byte, what Pillow and the published processor read from them; limits hold before
- * memory is taken; damaged files give a message and nothing else. */
+/* Pictures of every kind equal, byte for byte, what Pillow and the published processor read from them; limits hold
+ * before memory is taken; damaged files give a message and nothing else. */
 #include "media/fixtures.h"
 #include "media/media.h"
 
@@ -56,9 +56,10 @@ static void turns_differ(void) {
     weft_buffer_free(&other);
 }
 
-static const char *const files[] = {"colour.jpg", "progressive.jpg", "cmyk.jpg", "turn6.jpg", "xmp.jpg", "alpha.png", "palette_alpha.png",
-                                    "interlaced_alpha.png", "grey16.png", "turn6.png", "lossy.webp", "alpha.webp", "lossless.webp",
-                                    "animated.webp", "turn8.webp"};
+static const char *const files[] = {"colour.jpg",    "progressive.jpg", "cmyk.jpg",          "turn6.jpg",
+                                    "xmp.jpg",       "alpha.png",       "palette_alpha.png", "interlaced_alpha.png",
+                                    "grey16.png",    "turn6.png",       "lossy.webp",        "alpha.webp",
+                                    "lossless.webp", "animated.webp",   "turn8.webp"};
 enum { FILES = sizeof files / sizeof *files };
 
 /* Decodes from an allocation of exactly `size` bytes, so that a read past the end is caught by the sanitizer. */
@@ -78,7 +79,8 @@ static void truncated(void) {
             weft_image image;
             weft_status status = decode_exactly(file.data, size, &image, &err);
             bool metadata_only = size > file.size * 3 / 4; /* what is missing may lie behind the pixels */
-            CHECK_MSG(status != WEFT_OK || metadata_only, "%s: %zu of %zu bytes passed for whole", files[f], size, file.size);
+            CHECK_MSG(status != WEFT_OK || metadata_only, "%s: %zu of %zu bytes passed for whole", files[f], size,
+                      file.size);
             if (status != WEFT_OK) CHECK(err.message[0] && image.rgb == NULL && image.width == 0);
             weft_image_free(&image);
         }
@@ -109,8 +111,10 @@ static void damaged(void) {
             weft_error err = {0};
             weft_image image;
             weft_status status = weft_image_decode(copy, file.size, &limits, &image, &err);
-            if (status == WEFT_OK) CHECK(image.rgb && image.width > 0 && image.height > 0);
-            else CHECK(!image.rgb && err.message[0] && err.status == status);
+            if (status == WEFT_OK)
+                CHECK(image.rgb && image.width > 0 && image.height > 0);
+            else
+                CHECK(!image.rgb && err.message[0] && err.status == status);
             weft_image_free(&image);
             free(copy);
         }
@@ -120,8 +124,10 @@ static void damaged(void) {
 
 /* A header that promises 40,000 x 40,000 pixels in a few bytes. */
 static void limits(void) {
-    static const unsigned char bomb[] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1A, '\n', 0, 0, 0, 13, 'I', 'H', 'D', 'R', 0, 0, 0x9C, 0x40,
-                                         0, 0, 0x9C, 0x40, 8, 2, 0, 0, 0, 0x72, 0x4A, 0x12, 0xC7, 0, 0, 0, 0, 'I', 'D', 'A', 'T', 0x35, 0xAF, 0x06, 0x1E};
+    static const unsigned char bomb[] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1A, '\n', 0,    0, 0,    13,
+                                         'I',  'H', 'D', 'R', 0,    0,    0x9C, 0x40, 0,    0, 0x9C, 0x40,
+                                         8,    2,   0,   0,   0,    0x72, 0x4A, 0x12, 0xC7, 0, 0,    0,
+                                         0,    'I', 'D', 'A', 'T',  0x35, 0xAF, 0x06, 0x1E};
     weft_error err;
     weft_image image;
     unsigned char copy[sizeof bomb];

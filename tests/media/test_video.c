@@ -24,7 +24,8 @@ static uint32_t adler32(const uint8_t *bytes, size_t size) {
 static const weft_video_sampling usual = {.fps = 2, .min_frames = 4, .max_frames = 768};
 
 /* `first`, `count`: the part of the clip that the sampling covers. */
-static void check_sampling(const expected_clip *clip, const weft_buffer *file, const weft_video_sampling *sampling, int64_t first, int64_t count) {
+static void check_sampling(const expected_clip *clip, const weft_buffer *file, const weft_video_sampling *sampling,
+                           int64_t first, int64_t count) {
     weft_error err;
     weft_video video;
     int64_t indices[768];
@@ -37,9 +38,10 @@ static void check_sampling(const expected_clip *clip, const weft_buffer *file, c
     for (int64_t i = 0; i < video.frames && i < n; i++) {
         int64_t number = first + indices[i];
         double seconds = clip->seconds[number];
-        CHECK_MSG(fabs(video.seconds[i] - seconds) < 1e-5, "%s: frame %lld at %g seconds, want %g", clip->name, (long long)number,
-                  video.seconds[i], seconds);
-        CHECK_MSG(adler32(video.rgb[i], 64 * 32 * 3) == clip->sums[number], "%s: frame %lld has other pixels", clip->name, (long long)number);
+        CHECK_MSG(fabs(video.seconds[i] - seconds) < 1e-5, "%s: frame %lld at %g seconds, want %g", clip->name,
+                  (long long)number, video.seconds[i], seconds);
+        CHECK_MSG(adler32(video.rgb[i], 64 * 32 * 3) == clip->sums[number], "%s: frame %lld has other pixels",
+                  clip->name, (long long)number);
     }
     weft_video_free(&video);
 }
@@ -115,10 +117,12 @@ static void refusals(void) {
     CHECK_INT(weft_video_decode(file.data, file.size, &late, NULL, &video, &err), WEFT_ERR_INVALID);
     CHECK_INT(weft_video_decode(file.data, file.size / 2, &usual, NULL, &video, &err), WEFT_ERR_UNSUPPORTED);
     CHECK_INT(weft_video_decode("", 0, &usual, NULL, &video, &err), WEFT_ERR_FORMAT);
-    static const char playlist[] = "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nfile:///etc/hostname\n#EXT-X-ENDLIST\n";
+    static const char playlist[] =
+        "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nfile:///etc/hostname\n#EXT-X-ENDLIST\n";
     CHECK_INT(weft_video_decode(playlist, sizeof playlist - 1, &usual, NULL, &video, &err), WEFT_ERR_UNSUPPORTED);
     static const char concatenation[] = "ffconcat version 1.0\nfile /etc/hostname\n";
-    CHECK_INT(weft_video_decode(concatenation, sizeof concatenation - 1, &usual, NULL, &video, &err), WEFT_ERR_UNSUPPORTED);
+    CHECK_INT(weft_video_decode(concatenation, sizeof concatenation - 1, &usual, NULL, &video, &err),
+              WEFT_ERR_UNSUPPORTED);
     weft_buffer_free(&file);
 }
 
@@ -150,9 +154,19 @@ static void damaged(const expected_clip *clips, int count) {
 
 /* numpy: linspace(0, total - 1, n).round(), n = min(max(int(total / native * fps), 4), 768, total) */
 static void indices(void) {
-    static const struct { int64_t total; double native; int64_t n, want[9]; } table[] = {
-        {9, 4, 4, {0, 3, 5, 8}}, {25, 10, 5, {0, 6, 12, 18, 24}}, {2, 30, 2, {0, 1}}, {1, 30, 1, {0}},
-        {100, 29.97, 6, {0, 20, 40, 59, 79, 99}}, {37, 12.5, 5, {0, 9, 18, 27, 36}}, {4, 0.5, 4, {0, 1, 2, 3}}, {0, 5, 0, {0}},
+    static const struct {
+        int64_t total;
+        double native;
+        int64_t n, want[9];
+    } table[] = {
+        {9, 4, 4, {0, 3, 5, 8}},
+        {25, 10, 5, {0, 6, 12, 18, 24}},
+        {2, 30, 2, {0, 1}},
+        {1, 30, 1, {0}},
+        {100, 29.97, 6, {0, 20, 40, 59, 79, 99}},
+        {37, 12.5, 5, {0, 9, 18, 27, 36}},
+        {4, 0.5, 4, {0, 1, 2, 3}},
+        {0, 5, 0, {0}},
     };
     int64_t got[768];
     for (size_t t = 0; t < sizeof table / sizeof *table; t++) {

@@ -1,8 +1,8 @@
 /* Pixels, vision rows and DeepStack rows of the golden models against what transformers computes, at every kernel level
  * of this machine; and that the way the work is cut does not change the result. */
 #include "base/buffer.h"
-#include "testing.h"
 #include "npy_read.h"
+#include "testing.h"
 #include "vision/vision.h"
 
 typedef struct golden_case {
@@ -64,7 +64,8 @@ static int encode(const weft_checkpoint *checkpoint, const weft_pixels *pixels, 
     const weft_config *config = weft_checkpoint_config(checkpoint);
     weft_error err;
     weft_vision_run *run = NULL;
-    weft_status status = weft_vision_begin(config, weft_checkpoint_vision(checkpoint), pixels, &config->image, compute, &run, &err);
+    weft_status status =
+        weft_vision_begin(config, weft_checkpoint_vision(checkpoint), pixels, &config->image, compute, &run, &err);
     CHECK_OK(status, err);
     if (status != WEFT_OK) return 0;
     bool finished = false;
@@ -83,15 +84,16 @@ static int encode(const weft_checkpoint *checkpoint, const weft_pixels *pixels, 
     return finished;
 }
 
-static void check_pixels(const golden_case *c, const weft_config *config, const weft_pixels *pixels, int64_t first_token_row) {
+static void check_pixels(const golden_case *c, const weft_config *config, const weft_pixels *pixels,
+                         int64_t first_token_row) {
     char model[256];
     snprintf(model, sizeof model, "%s", c->model);
     *strrchr(model, '/') = 0;
     npy_array means = npy_read(golden("models/%s/%s/pixel_values_means.npy", model, c->request, ""));
     CHECK(means.data != NULL);
     if (!means.data) return;
-    int64_t patches = weft_grid_patches(pixels->grid), values = 3 * config->vision.temporal_patch_size *
-                                                                config->vision.patch_size * config->vision.patch_size;
+    int64_t patches = weft_grid_patches(pixels->grid),
+            values = 3 * config->vision.temporal_patch_size * config->vision.patch_size * config->vision.patch_size;
     CHECK(first_token_row + patches <= means.values);
     float *row = malloc((size_t)values * sizeof *row);
     double off = 0;
@@ -139,7 +141,8 @@ static void run_case(const golden_case *c, const weft_compute *compute) {
             npy_array deep = npy_read(golden("models/%s/%s/%s", model, c->request, name));
             CHECK(deep.data != NULL);
             if (deep.data) off = worst(embeds.deepstack + d * count, (const float *)deep.data + offset, count);
-            CHECK_MSG(off < c->tolerance, "%s %s %s: DeepStack %d off by %g", c->model, c->request, c->pictures[p], d, off);
+            CHECK_MSG(off < c->tolerance, "%s %s %s: DeepStack %d off by %g", c->model, c->request, c->pictures[p], d,
+                      off);
             free(deep.data);
         }
         tokens += embeds.tokens;
@@ -151,11 +154,13 @@ static void run_case(const golden_case *c, const weft_compute *compute) {
     weft_checkpoint_close(checkpoint);
 }
 
-/* A clip of two different frame pairs equals its pairs encoded as clips of their own; a repeated frame equals a picture. */
+/* A clip of two different frame pairs equals its pairs encoded as clips of their own; a repeated frame equals a
+ * picture. */
 static void groups_are_separate(const weft_compute *compute) {
     weft_error err;
     weft_checkpoint *checkpoint = NULL;
-    weft_status status = weft_checkpoint_open(golden("models/%s", "vision_head72/model", "", ""), NULL, &checkpoint, &err);
+    weft_status status =
+        weft_checkpoint_open(golden("models/%s", "vision_head72/model", "", ""), NULL, &checkpoint, &err);
     CHECK_OK(status, err);
     if (status != WEFT_OK) return;
     const weft_config *config = weft_checkpoint_config(checkpoint);
@@ -202,7 +207,8 @@ static void several_chunks(const weft_compute *compute) {
     static const int64_t chosen[CHOSEN] = {0, 1, 127, 128, 129, 255, 256, 299};
     weft_error err;
     weft_checkpoint *checkpoint = NULL;
-    weft_status status = weft_checkpoint_open(golden("models/%s", "vision_head72/model", "", ""), NULL, &checkpoint, &err);
+    weft_status status =
+        weft_checkpoint_open(golden("models/%s", "vision_head72/model", "", ""), NULL, &checkpoint, &err);
     CHECK_OK(status, err);
     if (status != WEFT_OK) return;
     npy_array want = npy_read(golden("../vision/%s", "large.npy", "", ""));
@@ -217,13 +223,16 @@ static void several_chunks(const weft_compute *compute) {
     weft_pixels_config budget = config->image;
     budget.max_pixels = W * H;
     weft_vision_embeds embeds = {0};
-    CHECK_OK(status = weft_pixels_from_image(&image, &config->vision, &budget, weft_compute_pool(compute), &pixels, &err), err);
+    CHECK_OK(status =
+                 weft_pixels_from_image(&image, &config->vision, &budget, weft_compute_pool(compute), &pixels, &err),
+             err);
     if (status == WEFT_OK && want.data && encode(checkpoint, &pixels, compute, &embeds)) {
         CHECK_INT(want.shape[0], 1 + embeds.deepstack_count);
         CHECK_INT(want.shape[2], embeds.hidden);
         for (int64_t set = 0; set <= embeds.deepstack_count; set++)
             for (int i = 0; i < CHOSEN; i++) {
-                const float *from = set == 0 ? embeds.rows : embeds.deepstack + (set - 1) * embeds.tokens * embeds.hidden;
+                const float *from =
+                    set == 0 ? embeds.rows : embeds.deepstack + (set - 1) * embeds.tokens * embeds.hidden;
                 double off = worst(from + chosen[i] * embeds.hidden,
                                    (const float *)want.data + (set * CHOSEN + i) * embeds.hidden, embeds.hidden);
                 CHECK_MSG(off < 1e-5, "token %lld of set %lld off by %g", (long long)chosen[i], (long long)set, off);
@@ -252,18 +261,23 @@ static void ended_early(const weft_compute *compute) {
     budget.max_pixels = W * H;
     CHECK_OK(weft_pixels_from_image(&image, &config->vision, &budget, NULL, &pixels, &err), err);
     weft_vision_run *run = NULL;
-    CHECK_OK(status = weft_vision_begin(config, weft_checkpoint_vision(checkpoint), &pixels, &budget, compute, &run, &err), err);
+    CHECK_OK(status =
+                 weft_vision_begin(config, weft_checkpoint_vision(checkpoint), &pixels, &budget, compute, &run, &err),
+             err);
     bool finished = false;
     int64_t done = 0, total = 0;
-    for (int i = 0; i < 4 && status == WEFT_OK; i++) CHECK_OK(weft_vision_step(run, &finished, &done, &total, &err), err);
+    for (int i = 0; i < 4 && status == WEFT_OK; i++)
+        CHECK_OK(weft_vision_step(run, &finished, &done, &total, &err), err);
     CHECK(!finished && done == 4 && total > 4);
     weft_vision_end(run);
     weft_vision_end(NULL);
-    uint64_t floor = (uint64_t)weft_grid_patches(pixels.grid) * (uint64_t)config->vision.hidden_size * 3 * sizeof(float);
+    uint64_t floor =
+        (uint64_t)weft_grid_patches(pixels.grid) * (uint64_t)config->vision.hidden_size * 3 * sizeof(float);
     CHECK(weft_vision_bytes(config, pixels.grid) > floor);
     weft_grid odd = pixels.grid;
     pixels.grid.w -= 1;
-    CHECK_INT(weft_vision_begin(config, weft_checkpoint_vision(checkpoint), &pixels, &budget, compute, &run, &err), WEFT_ERR_INVALID);
+    CHECK_INT(weft_vision_begin(config, weft_checkpoint_vision(checkpoint), &pixels, &budget, compute, &run, &err),
+              WEFT_ERR_INVALID);
     CHECK(run == NULL);
     pixels.grid = odd;
     weft_pixels_free(&pixels);

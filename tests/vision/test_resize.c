@@ -1,8 +1,8 @@
 /* smart_resize against the published processors' functions, and resampling bit for bit against torch's own kernel. */
 #include <jansson.h>
 
-#include "testing.h"
 #include "npy_read.h"
+#include "testing.h"
 #include "vision/vision.h"
 
 static void check_sizes(json_t *rows, bool video) {
@@ -26,8 +26,9 @@ static void check_sizes(json_t *rows, bool video) {
         }
         CHECK_OK(status, err);
         int64_t h = json_integer_value(json_array_get(want, 0)), w = json_integer_value(json_array_get(want, 1));
-        CHECK_MSG(width == w && height == h, "%lld frames, %lld x %lld in %lld..%lld: got %lld x %lld, want %lld x %lld",
-                  (long long)v[0], (long long)v[1], (long long)v[2], (long long)v[3], (long long)v[4], (long long)width,
+        CHECK_MSG(width == w && height == h,
+                  "%lld frames, %lld x %lld in %lld..%lld: got %lld x %lld, want %lld x %lld", (long long)v[0],
+                  (long long)v[1], (long long)v[2], (long long)v[3], (long long)v[4], (long long)width,
                   (long long)height, (long long)w, (long long)h);
     }
 }
@@ -67,10 +68,12 @@ static void check_resampling(void) {
             uint8_t *got = malloc((size_t)want.values);
             memset(got, 0xA5, (size_t)want.values);
             CHECK_OK(weft_resize_bicubic(in.data, in.shape[1], in.shape[0], got, want.shape[1], want.shape[0],
-                                         threaded ? pool : NULL, &err), err);
+                                         threaded ? pool : NULL, &err),
+                     err);
             int64_t wrong = 0;
             for (int64_t j = 0; j < want.values; j++) wrong += got[j] != ((const uint8_t *)want.data)[j];
-            CHECK_MSG(wrong == 0, "picture %d: %lld of %lld values differ", i, (long long)wrong, (long long)want.values);
+            CHECK_MSG(wrong == 0, "picture %d: %lld of %lld values differ", i, (long long)wrong,
+                      (long long)want.values);
             free(got);
         }
         free(in.data);
@@ -82,7 +85,8 @@ static void check_resampling(void) {
 
 /* Extremes that no table holds: a reduction and an enlargement by thousands keep a flat colour flat. */
 static void extremes(void) {
-    static const int64_t sizes[][4] = {{1, 1, 300, 7}, {5000, 1, 1, 1}, {1, 5000, 3, 2}, {2, 3, 2000, 1}, {33, 70, 32, 64}};
+    static const int64_t sizes[][4] = {
+        {1, 1, 300, 7}, {5000, 1, 1, 1}, {1, 5000, 3, 2}, {2, 3, 2000, 1}, {33, 70, 32, 64}};
     weft_error err;
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         const int64_t *s = sizes[i];
@@ -90,7 +94,8 @@ static void extremes(void) {
         memset(in, 201, (size_t)(s[0] * s[1] * 3));
         CHECK_OK(weft_resize_bicubic(in, s[0], s[1], out, s[2], s[3], NULL, &err), err);
         int64_t wrong = 0;
-        for (int64_t j = 0; j < s[2] * s[3] * 3; j++) wrong += abs(out[j] - 201) > 1; /* weights are rounded to 16 bits */
+        for (int64_t j = 0; j < s[2] * s[3] * 3; j++)
+            wrong += abs(out[j] - 201) > 1; /* weights are rounded to 16 bits */
         CHECK_INT(wrong, 0);
         free(in);
         free(out);
