@@ -79,6 +79,7 @@ def folder(plan: config.Plan, work: Path, out: Path, stage: str | None = None) -
         "bos_token_id": ids["<|endoftext|>"], "pad_token_id": ids["<|endoftext|>"], "do_sample": False,
         "eos_token_id": [ids["<|im_end|>"], ids["<|endoftext|>"]], "transformers_version": "4.57.0"})
     reference.write_tensors(out, weights_of(work, stage or plan.stages[-1].name), 1)
+    (out / "model.safetensors").chmod(0o644)
     return out
 
 

@@ -145,7 +145,7 @@ class Lessons:
     def level(self, step: int) -> float:
         """0.2 .. 1: the share of the full number of candidates; always mixed, never only the hardest."""
         grown = step / max(1, self.stage.curriculum * self.stage.steps)
-        return min(1.0, 0.25 + 0.75 * grown)
+        return self.stage.level * min(1.0, 0.25 + 0.75 * grown)
 
     def batches(self, step: int) -> list[dict]:
         """The parts of one optimiser step: pictures of one size, dense crops, text-only sequences."""
@@ -166,12 +166,17 @@ class Lessons:
         kind = rng.choices(list(self.stage.kinds), list(self.stage.kinds.values()))[0]
         return scenes.make(kind, rng, width, height, self.paths, self.level(step), draw)
 
+    def ask(self, scene, rng):
+        """The stage's share of the scene's questions."""
+        found = [q for q in questions.ask(scene, rng) if q.kind not in self.stage.skip]
+        return choose(rng, found, self.stage.share)
+
     def pictures(self, rng, count, width, height, step, with_text) -> dict:
         made = [self.scene(rng, width, height, step) for _ in range(count)]
         grid = (height // 32, width // 32)
         out = self._seen(made, grid)
         if with_text:
-            packed = [sequence(self.codec, rng, choose(rng, questions.ask(s, rng), self.stage.share), grid) for s in made]
+            packed = [sequence(self.codec, rng, self.ask(s, rng), grid) for s in made]
             out.update(collate(packed, self.codec.ids["<|endoftext|>"]))
         return out
 
@@ -191,7 +196,7 @@ class Lessons:
         for i in range(count):
             if rng.random() < (0.85 if self.stage.task == "recall" else 0.35):
                 scene = self.scene(rng, *rng.choice(list(self.stage.sizes)), step, draw=False)
-                asked = choose(rng, questions.ask(scene, rng), self.stage.share)
+                asked = self.ask(scene, rng)
                 packed.append(sequence(self.codec, rng, asked, head=questions.as_text(scene, rng)))
             else:
                 packed.append(sequence(self.codec, rng, chat.questions(rng, 4)))

@@ -162,7 +162,10 @@ class Heads(nn.Module):
             right[name] = (logits.argmax(-1) == wanted).float().mean().detach()
 
         kind = target["kind"].flatten()
-        loss["kind"] = F.cross_entropy(self.kind(merged), kind)
+        logits = self.kind(merged)
+        loss["kind"] = F.cross_entropy(logits, kind)
+        if (kind > 0).any():
+            right["kind"] = (logits.argmax(-1) == kind)[kind > 0].float().mean().detach()
         for name, head in (("label", self.label), ("colour", self.colour)):
             wanted = target[name].flatten()
             known = wanted > 0

@@ -95,7 +95,7 @@ class Trainer:
             crop = "ids" not in part and self.stage.task == "joint"
             tied = self.model.model.language_model.embed_tokens.weight if self.stage.task == "joint" and not crop else None
             losses, right = self.heads.losses(last, merged, part["heads"], tied)
-            loss = loss + self.stage.auxiliary * sum(losses.values())
+            loss = loss + self.stage.auxiliary * sum(self.stage.weights.get(k, 1.0) * v for k, v in losses.items())
             for k, v in {**{"loss " + k: v.detach() for k, v in losses.items()}, **right}.items():
                 report.setdefault(k, []).append(float(v))
             visual = part.get("visual")
