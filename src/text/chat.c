@@ -175,24 +175,34 @@ static json_t *normal_calls(json_t *calls) {
 static int alias_reasoning(json_t *message) {
     static const char *const names[] = {"reasoning_content", "thinking", "reasoning"};
     json_t *reasoning = NULL;
-    for (int i = 0; i < 3 && (!reasoning || json_is_null(reasoning)); i++)
-        reasoning = json_object_get(message, names[i]);
-    if (!reasoning || json_is_null(reasoning)) return 0;
+    for (int i = 0; i < 3 && !reasoning; i++) reasoning = json_object_get(message, names[i]);
+    if (!reasoning) return 0;
     int failed = 0;
     if (!json_object_get(message, "thinking")) failed = json_object_set(message, "thinking", reasoning);
     return failed | json_object_set(message, "reasoning_content", reasoning);
 }
 
+/* Null members are dropped, as transformers' processors do: many templates take an absent key better than none. Null
+ * content counts as empty. */
+static int drop_nulls(json_t *message) {
+    int failed = 0;
+    if (json_is_null(json_object_get(message, "content")))
+        failed = json_object_set_new(message, "content", json_string(""));
+    const char *key;
+    json_t *value;
+    void *next;
+    json_object_foreach_safe(message, next, key, value) {
+        if (json_is_null(value)) failed |= json_object_del(message, key);
+    }
+    return failed;
+}
+
 static json_t *normal_message(json_t *message) {
     json_t *copy = json_copy(message);
     if (!copy) return NULL;
+    int failed = drop_nulls(copy);
     json_t *content = json_object_get(copy, "content"), *calls = json_object_get(copy, "tool_calls");
-    const char *role = json_string_value(json_object_get(copy, "role"));
-    int failed = 0;
-    if (json_is_null(content) && role && !strcmp(role, "assistant"))
-        failed |= json_object_set_new(copy, "content", json_string(""));
-    else if (content)
-        failed |= json_object_set_new(copy, "content", normal_content(content));
+    if (content) failed |= json_object_set_new(copy, "content", normal_content(content));
     if (calls) failed |= json_object_set_new(copy, "tool_calls", normal_calls(calls));
     failed |= alias_reasoning(copy);
     if (!failed) return copy;
@@ -265,18 +275,25 @@ static weft_status cut_at_tag(weft_buffer *out, size_t from, weft_error *err) {
 
 /* ---- rendering ---- */
 
+/* Adds the members of an object (or NULL), over what is there; the messages stay ours. */
+static int add_variables(json_t *context, const json_t *variables) {
+    int failed = 0;
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)variables, key, value) {
+        if (strcmp(key, "messages") != 0) failed |= json_object_set(context, key, value);
+    }
+    return failed;
+}
+
 static json_t *make_context(json_t *messages, const weft_chat_options *options) {
     json_t *context = json_object();
-    json_t *tools = json_array_size(options->tools) ? (json_t *)options->tools : json_null();
+    json_t *tools = options->tools ? (json_t *)options->tools : json_null();
     int failed = json_object_set(context, "messages", messages) || json_object_set(context, "tools", tools) ||
                  json_object_set_new(context, "documents", json_null()) ||
                  json_object_set_new(context, "add_generation_prompt", json_boolean(options->add_generation_prompt));
     if (options->add_vision_id) failed |= json_object_set_new(context, "add_vision_id", json_true());
-    const char *key;
-    json_t *value;
-    json_object_foreach((json_t *)options->template_kwargs, key, value) {
-        if (strcmp(key, "messages") != 0) failed |= json_object_set(context, key, value);
-    }
+    failed |= add_variables(context, options->special_tokens) | add_variables(context, options->template_kwargs);
     if (!failed) return context;
     json_decref(context);
     return NULL;

@@ -26,7 +26,8 @@ typedef struct weft_chat_options {
     bool add_vision_id;
     bool continue_final_message;
     const json_t *tools;           /* OpenAI tools array or NULL */
-    const json_t *template_kwargs; /* chat_template_kwargs object or NULL */
+    const json_t *template_kwargs; /* chat_template_kwargs object or NULL; wins over everything but the messages */
+    const json_t *special_tokens;  /* {"bos_token": "…", "eos_token": …} of the tokenizer, or NULL: variables too */
 } weft_chat_options;
 
 enum {
@@ -38,9 +39,9 @@ enum {
 /* Appends the prompt. `messages`: OpenAI messages; parts image_url/input_image/image -> image, video_url/video ->
  * video, text/input_text -> text are translated before the template sees them (a copy; the caller's JSON is not
  * changed). tool_calls whose `arguments` are a JSON string are parsed to objects as transformers users do; null content
- * of an assistant becomes ""; reasoning is known as reasoning_content, thinking or reasoning, as in transformers. When
- * the checkpoint's template fails while rendering (not by raise_exception), falls back to the built-in with a warning
- * in *warning (appended text, may be NULL). */
+ * becomes "", other null members are dropped; reasoning is known as reasoning_content, thinking or reasoning, as in
+ * transformers. When the checkpoint's template fails while rendering (not by raise_exception), falls back to the
+ * built-in with a warning in *warning (appended text, may be NULL). */
 weft_status weft_chat_render(const weft_chat_template *chat, const json_t *messages, const weft_chat_options *options,
                              weft_buffer *out, weft_buffer *warning, weft_error *err);
 

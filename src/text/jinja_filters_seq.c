@@ -43,7 +43,6 @@ FILTER(filter_first) {
 FILTER(filter_last) {
     UNUSED;
     jval item;
-    if (self.type == J_UNDEFINED) jinja_raise_undefined(run, self);
     jiter *iter = jinja_iter_reversed(run, self);
     if (!iter) jinja_raise(&run->trap, WEFT_ERR_FORMAT, "'%s' object is not reversible", jinja_type_name(self));
     if (jinja_next(run, iter, &item)) return item;

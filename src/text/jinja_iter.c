@@ -136,6 +136,7 @@ static bool next_reversed(jrun *run, jiter *iter, jval *out) {
 }
 
 jiter *jinja_iter_reversed(jrun *run, jval v) {
+    if (v.type == J_UNDEFINED) v = jinja_list_new(run, 0);
     if (v.type == J_DICT) v = keys_of(run, v.dict);
     if (v.type == J_STR) v = (jval){.type = J_LIST, .list = jinja_to_list(run, v)};
     if (v.type != J_LIST && v.type != J_TUPLE && v.type != J_VIEW && v.type != J_RANGE) return NULL;

@@ -115,6 +115,11 @@ static void test_what_templates_see(void) {
            "[{\"role\": \"assistant\", \"reasoning\": \"why\", \"content\": null}]", &options, "why|why|");
     expect("{{ tools is none }} {{ documents is none }} {{ add_generation_prompt }} {{ add_vision_id is defined }}",
            "[{\"role\": \"user\"}]", &options, "True True False False");
+    expect("{{ messages[0].keys() | list }}", "[{\"role\": \"assistant\", \"content\": null, \"tool_calls\": null}]",
+           &options, "['role', 'content']");
+    json_t *special = json_pack("{s:s, s:s}", "bos_token", "<bos>", "eos_token", "<eos>");
+    options.special_tokens = special;
+    expect("{{ bos_token ~ eos_token }}", "[{\"role\": \"user\"}]", &options, "<bos><eos>");
     json_t *kwargs = json_pack("{s:b, s:s, s:s}", "enable_thinking", 0, "messages", "stolen", "bos_token", "<s>");
     options.template_kwargs = kwargs;
     expect("{{ bos_token }}{{ enable_thinking }}{{ messages|length }}", "[{\"role\": \"user\"}]", &options,
