@@ -74,13 +74,12 @@ void weft_vision_embed(weft_vision_run *run, int64_t first, int64_t rows) {
 
 /* ---- rotary embedding ------------------------------------------------------------------------------------------- */
 
-static const float VISION_ROPE_THETA = 10000.0f;
-
-/* 1 / theta^(2i / (head_dim / 2)), in f32 as transformers does. */
+/* 1 / theta^(2i / (head_dim / 2)), in f32 as transformers does; theta is 10,000 in every published checkpoint. */
 void weft_vision_rotary_init(weft_vision_run *run) {
     int64_t spatial = run->shape.head_dim / 2;
+    float theta = run->config->vision.rope_theta > 0 ? (float)run->config->vision.rope_theta : 10000.0f;
     for (int64_t i = 0; i < spatial / 2; i++)
-        run->inv_freq[i] = 1.0f / powf(VISION_ROPE_THETA, (float)(2 * i) / (float)spatial);
+        run->inv_freq[i] = 1.0f / powf(theta, (float)(2 * i) / (float)spatial);
 }
 
 /* Turns the heads of rows of queries or keys: the first half of the pairs by the patch's row, the second by its column.
