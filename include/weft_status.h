@@ -10,6 +10,7 @@ typedef enum weft_status {
     WEFT_ERR_FORMAT,      /* bytes of a file or a message are not what their format demands */
     WEFT_ERR_UNSUPPORTED, /* well-formed, but of a kind that this build does not handle */
     WEFT_ERR_LIMIT,       /* a named limit was reached (HTTP 413 or 400) */
+    WEFT_ERR_CONTEXT,     /* the prompt is longer than the context or the KV budget (HTTP 400, context_length_exceeded) */
     WEFT_ERR_MEMORY,      /* an allocation failed or the memory budget is spent (HTTP 503) */
     WEFT_ERR_BUSY,        /* a bounded queue is full: try again (HTTP 503) */
     WEFT_ERR_CANCELLED,   /* the caller cancelled the work */

@@ -14,6 +14,7 @@ const char *weft_status_name(weft_status status) {
     case WEFT_ERR_FORMAT: return "malformed data";
     case WEFT_ERR_UNSUPPORTED: return "not supported";
     case WEFT_ERR_LIMIT: return "limit reached";
+    case WEFT_ERR_CONTEXT: return "context exceeded";
     case WEFT_ERR_MEMORY: return "out of memory";
     case WEFT_ERR_BUSY: return "busy";
     case WEFT_ERR_CANCELLED: return "cancelled";

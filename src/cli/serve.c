@@ -1,6 +1,7 @@
 /* weft serve: the OpenAI-compatible server and the page. */
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,7 +87,8 @@ static weft_status serve(const serve_options *options, const served_model *serve
         fprintf(stderr, "weft: serving %s (%s, %.2f billion parameters, %d threads, %s)\n", served[i].id, weft_model_get_info(served[i].model)->architecture,
                 (double)weft_model_get_info(served[i].model)->parameters / 1e9, weft_engine_threads(served[i].engine), weft_engine_cpu_level(served[i].engine));
     bool any = options->host && (strcmp(options->host, "0.0.0.0") == 0 || strcmp(options->host, "::") == 0);
-    fprintf(stderr, "weft: the page is at http://%s:%d/ and the API at /v1 (Ctrl+C stops)\n", any || !options->host ? "localhost" : options->host, weft_server_port(server));
+    const char *host = any || !options->host ? "localhost" : options->host, *v6 = strchr(host, ':');
+    fprintf(stderr, "weft: the page is at http://%s%s%s:%d/ and the API at /v1 (Ctrl+C stops)\n", v6 ? "[" : "", host, v6 ? "]" : "", weft_server_port(server));
     while (!weft_cli_interrupted()) poll(NULL, 0, 200);
     fprintf(stderr, "weft: stopping\n");
     weft_server_stop(server);
@@ -117,6 +119,7 @@ int weft_cmd_serve(int argc, char **argv) {
     }
     if (!o.api_key) o.api_key = getenv("WEFT_API_KEY");
     weft_cli_interrupted(); /* arms Ctrl+C */
+    signal(SIGPIPE, SIG_IGN); /* a reader that leaves ends its own request only */
     weft_error err;
     static served_model served[MODELS_MAX];
     int count = 0;

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/random.h>
 #include <time.h>
 
@@ -132,6 +133,9 @@ static weft_status fetch_file(const json_t *url, const weft_media_policy *policy
         return weft_fail(err, WEFT_ERR_LIMIT, "the media of the request are over the limit of %d MiB together",
                          WEFT_REQUEST_MEDIA_BYTES_MAX >> 20);
     *budget -= file->size;
+    /* the picture is decoded from the bytes: their base64 need not stay for as long as the answer takes */
+    if (strncasecmp(json_string_value(url), "data:", 5) == 0 && json_string_set((json_t *)url, "data:") != 0)
+        return weft_fail(err, WEFT_ERR_MEMORY, "media: no memory");
     return WEFT_OK;
 }
 

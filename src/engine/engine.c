@@ -89,17 +89,26 @@ static bool step(weft_engine *engine) {
 
 /* Moves waiting sequences up; with nothing at all to do, sleeps. False when the engine is to stop. */
 static bool admit(weft_engine *engine) {
+    weft_sequence *cancelled[WEFT_QUEUE_MAX];
+    int cancelled_count = 0, kept = 0;
     pthread_mutex_lock(&engine->mutex);
     while (!engine->stopping && engine->active_count == 0 && engine->queued == 0) pthread_cond_wait(&engine->wake, &engine->mutex);
-    while (engine->queued > 0 && engine->active_count < WEFT_SEQUENCES_MAX) {
-        engine->active[engine->active_count++] = engine->queue[0];
-        memmove(engine->queue, engine->queue + 1, sizeof *engine->queue * (size_t)--engine->queued);
+    for (int i = 0; i < engine->queued; i++) {
+        weft_sequence *s = engine->queue[i];
+        if (weft_sequence_cancelled(s)) /* gives its place and its memory back now, not when its turn comes */
+            cancelled[cancelled_count++] = s;
+        else if (engine->active_count < WEFT_SEQUENCES_MAX)
+            engine->active[engine->active_count++] = s;
+        else
+            engine->queue[kept++] = s;
     }
-    /* those still waiting may be cancelled too */
-    for (int i = 0; i < engine->queued; i++)
-        if (weft_sequence_cancelled(engine->queue[i])) weft_sequence_cancel(engine->queue[i]);
+    engine->queued = kept;
     bool stopping = engine->stopping;
     pthread_mutex_unlock(&engine->mutex);
+    for (int i = 0; i < cancelled_count; i++) {
+        weft_sequence_cancel(cancelled[i]);
+        weft_sequence_free(cancelled[i]);
+    }
     return !stopping;
 }
 

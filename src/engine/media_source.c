@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 #include "base/buffer.h"
 
@@ -97,8 +98,10 @@ static weft_status read_file_url(const char *url, const weft_media_policy *polic
     char resolved[PATH_MAX];
     weft_buffer buffer;
     weft_status status;
-    if (!realpath(decoded, resolved) || !inside_roots(resolved, policy->roots)) {
-        /* one message for both, so that a client cannot probe which files exist outside the roots */
+    struct stat info;
+    if (!realpath(decoded, resolved) || !inside_roots(resolved, policy->roots) || stat(resolved, &info) != 0 || !S_ISREG(info.st_mode)) {
+        /* one message for all, so that a client cannot probe which files exist outside the roots; a pipe would be waited
+         * for and is no picture */
         status = weft_fail(err, WEFT_ERR_INVALID, "%.200s: no such file in the allowed folders (--media-root)", url);
     } else {
         status = weft_read_file(resolved, WEFT_MEDIA_BYTES_MAX, &buffer, err);

@@ -125,7 +125,7 @@ static weft_status tokenize_prompt(const weft_model *model, const weft_chat_requ
     WEFT_TRY(count_expanded(model, request, items, ids, &prompt->count, &prompt->span_count, err));
     if (prompt->count == 0) return weft_fail(err, WEFT_ERR_INVALID, "the prompt is empty");
     if (prompt->count > max_tokens)
-        return weft_fail(err, WEFT_ERR_LIMIT, "the prompt has %lld tokens, the context holds %lld: send less text or smaller pictures (max_pixels)",
+        return weft_fail(err, WEFT_ERR_CONTEXT, "the prompt has %lld tokens, the context holds %lld: send less text or smaller pictures (max_pixels)",
                          (long long)prompt->count, (long long)max_tokens);
     size_t n = (size_t)prompt->count, spans = (size_t)prompt->span_count + 1;
     prompt->ids = malloc(n * sizeof *prompt->ids);

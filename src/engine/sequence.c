@@ -181,7 +181,7 @@ static weft_status plan(weft_sequence *s, weft_error *err) {
     const weft_kv_pool *pool = s->context.kv_pool;
     int64_t pool_positions = pool->pages_max * WEFT_KV_PAGE_ROWS, count = s->prompt.count;
     if (count >= pool_positions)
-        return weft_fail(err, WEFT_ERR_LIMIT, "the prompt of %lld tokens needs %llu MiB of KV cache, the budget is %llu MiB: raise --memory or send less",
+        return weft_fail(err, WEFT_ERR_CONTEXT, "the prompt of %lld tokens needs %llu MiB of KV cache, the budget is %llu MiB: raise --memory or send less",
                          (long long)count, (unsigned long long)((uint64_t)(count / WEFT_KV_PAGE_ROWS + 1) * pool->page_bytes >> 20),
                          (unsigned long long)((uint64_t)pool->pages_max * pool->page_bytes >> 20));
     int64_t room = s->context.context_length - count;

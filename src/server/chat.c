@@ -16,7 +16,8 @@ typedef struct chat_exchange {
     struct MHD_Connection *connection;
     weft_request *request;
     const weft_server_model *model;
-    char id[40];
+    uint64_t reserved; /* bytes that are counted in server->in_flight */
+    char id[48];
     long long created;
     bool stream, include_usage, progress;
 
@@ -32,39 +33,9 @@ static void chat_free(void *context) {
     chat_exchange *chat = context;
     if (!chat) return;
     weft_request_free(chat->request);
+    weft_http_release(chat->server, chat->reserved);
     weft_buffer_free(&chat->out);
     free(chat);
-}
-
-/* ---- the parts of an answer ------------------------------------------------------------------------------------ */
-
-static json_t *usage_object(const weft_usage *u) {
-    return json_pack("{s:I, s:I, s:I, s:{s:I}, s:{s:I}}", "prompt_tokens", (json_int_t)u->prompt_tokens, "completion_tokens",
-                     (json_int_t)u->completion_tokens, "total_tokens", (json_int_t)(u->prompt_tokens + u->completion_tokens),
-                     "prompt_tokens_details", "cached_tokens", (json_int_t)u->cached_tokens, "completion_tokens_details",
-                     "reasoning_tokens", (json_int_t)u->reasoning_tokens);
-}
-
-static json_t *timings_object(const weft_usage *u) {
-    double prompt_rate = u->prompt_ms > 0 ? (double)u->prompt_tokens / u->prompt_ms * 1e3 : 0;
-    double rate = u->generate_ms > 0 && u->completion_tokens > 1 ? (double)(u->completion_tokens - 1) / u->generate_ms * 1e3 : 0;
-    return json_pack("{s:{s:f, s:f, s:f, s:f, s:f, s:f}}", "timings", "queue_ms", u->queue_ms, "prompt_ms", u->prompt_ms, "first_token_ms",
-                     u->first_token_ms, "generate_ms", u->generate_ms, "prompt_tokens_per_s", prompt_rate, "tokens_per_s", rate);
-}
-
-/* {"name": …, "arguments": {…}} -> OpenAI's tool call, whose arguments are a JSON string. */
-static json_t *tool_call_object(const weft_event *event, int index, bool with_index) {
-    json_t *call = json_loadb(event->text, event->text_size, 0, NULL);
-    const json_t *arguments = json_object_get(call, "arguments");
-    char *text = arguments ? json_dumps(arguments, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
-    const char *name = json_string_value(json_object_get(call, "name"));
-    char id[32];
-    snprintf(id, sizeof id, "call_%08lx%02x", (unsigned long)((uintptr_t)event ^ (uintptr_t)time(NULL)) & 0xffffffffUL, index & 0xff);
-    json_t *out = json_pack("{s:s, s:s, s:{s:s, s:s}}", "id", id, "type", "function", "function", "name", name ? name : "", "arguments", text ? text : "{}");
-    if (with_index) json_object_set_new(out, "index", json_integer(index));
-    free(text);
-    json_decref(call);
-    return out;
 }
 
 static const char *openai_reason(const char *reason) { return strcmp(reason, "cancelled") == 0 ? "stop" : reason; }
@@ -85,7 +56,7 @@ static json_t *completion_object(const chat_exchange *chat, const whole_answer *
     if (calls) json_object_set(message, "tool_calls", answer->tool_calls);
     json_t *body = json_pack("{s:s, s:s, s:I, s:s, s:[{s:i, s:o, s:n, s:s}], s:o, s:o}", "id", chat->id, "object", "chat.completion", "created",
                              (json_int_t)chat->created, "model", chat->model->id, "choices", "index", 0, "message", message, "logprobs",
-                             "finish_reason", openai_reason(done->finish_reason), "usage", usage_object(&done->usage), "weft", timings_object(&done->usage));
+                             "finish_reason", openai_reason(done->finish_reason), "usage", weft_object_usage(&done->usage), "weft", weft_object_timings(&done->usage));
     return body;
 }
 
@@ -104,7 +75,7 @@ static enum MHD_Result answer_whole(chat_exchange *chat) {
         case WEFT_EVENT_CONTENT: status = weft_buffer_append(&answer.content, event.text, event.text_size, &err); break;
         case WEFT_EVENT_REASONING: status = weft_buffer_append(&answer.reasoning, event.text, event.text_size, &err); break;
         case WEFT_EVENT_TOOL_CALL:
-            json_array_append_new(answer.tool_calls, tool_call_object(&event, (int)json_array_size(answer.tool_calls), false));
+            json_array_append_new(answer.tool_calls, weft_object_tool_call(event.text, event.text_size, -1));
             break;
         case WEFT_EVENT_DONE:
             result = weft_http_json(chat->connection, MHD_HTTP_OK, completion_object(chat, &answer, &event));
@@ -180,8 +151,8 @@ static void put_done(chat_exchange *chat, const weft_event *event) {
     put_delta(chat, json_object(), openai_reason(event->finish_reason));
     if (chat->include_usage || chat->progress) {
         json_t *chunk = chunk_object(chat, json_array());
-        json_object_set_new(chunk, "usage", usage_object(&event->usage));
-        if (chat->progress) json_object_set_new(chunk, "weft", timings_object(&event->usage));
+        json_object_set_new(chunk, "usage", weft_object_usage(&event->usage));
+        if (chat->progress) json_object_set_new(chunk, "weft", weft_object_timings(&event->usage));
         put_json(chat, chunk);
     }
     put_line(chat, "data: ", "[DONE]", 6);
@@ -197,14 +168,13 @@ static void put_event(chat_exchange *chat, const weft_event *event) {
     case WEFT_EVENT_CONTENT: put_delta(chat, json_pack("{s:s%}", "content", event->text, event->text_size), NULL); break;
     case WEFT_EVENT_REASONING: put_delta(chat, json_pack("{s:s%}", "reasoning_content", event->text, event->text_size), NULL); break;
     case WEFT_EVENT_TOOL_CALL: {
-        json_t *call = tool_call_object(event, chat->tool_calls, true);
-        chat->tool_calls++;
+        json_t *call = weft_object_tool_call(event->text, event->text_size, chat->tool_calls++);
         put_delta(chat, json_pack("{s:[o]}", "tool_calls", call), NULL);
         break;
     }
     case WEFT_EVENT_DONE: put_done(chat, event); break;
     case WEFT_EVENT_ERROR:
-        put_json(chat, weft_http_error_object(&event->error, &status));
+        put_json(chat, weft_object_error(&event->error, &status));
         chat->finished = true;
         break;
     case WEFT_EVENT_NONE: break;
@@ -260,7 +230,6 @@ static enum MHD_Result answer_stream(chat_exchange *chat) {
     MHD_add_response_header(response, "Cache-Control", "no-store");
     MHD_add_response_header(response, "X-Accel-Buffering", "no");
     weft_http_common_headers(response);
-    MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned)WEFT_HTTP_STREAM_IDLE_SECONDS);
     enum MHD_Result result = MHD_queue_response(connection, MHD_HTTP_OK, response);
     MHD_destroy_response(response);
     return result;
@@ -268,75 +237,85 @@ static enum MHD_Result answer_stream(chat_exchange *chat) {
 
 /* ---- the request ----------------------------------------------------------------------------------------------- */
 
-static void make_id(char *id, size_t size) {
-    static atomic_uint counter;
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    snprintf(id, size, "chatcmpl-%08lx%08lx%06x", (unsigned long)now.tv_sec & 0xffffffffUL, (unsigned long)now.tv_nsec & 0xffffffffUL,
-             atomic_fetch_add(&counter, 1) & 0xffffffu);
+/* What the server itself needs of the body; the engine parses it and checks everything. */
+static weft_status read_envelope(chat_exchange *chat, const weft_buffer *body, json_t **model, weft_error *err) {
+    weft_json_member members[] = {{.name = "model"}, {.name = "stream"}, {.name = "stream_options"}, {.name = "weft"}};
+    WEFT_TRY(weft_json_members(body->data ? body->data : "", body->size, WEFT_HTTP_VALUES_MAX, members, 4, err));
+    *model = weft_json_member_value(&members[0]);
+    if (members[0].text && !json_is_string(*model) && !json_is_null(*model)) return weft_fail(err, WEFT_ERR_INVALID, "'model' must be a string");
+    json_t *stream = weft_json_member_value(&members[1]), *options = weft_json_member_value(&members[2]), *weft = weft_json_member_value(&members[3]);
+    chat->stream = json_is_true(stream);
+    chat->include_usage = json_is_true(json_object_get(options, "include_usage"));
+    chat->progress = json_is_true(json_object_get(weft, "progress"));
+    json_decref(stream);
+    json_decref(options);
+    json_decref(weft);
+    return WEFT_OK;
 }
 
-/* What the server itself needs of the body; everything else is checked by the engine. */
-static bool read_envelope(chat_exchange *chat, const char *body, size_t size, char **model, weft_error *err) {
-    json_error_t where;
-    json_t *root = json_loadb(body, size, JSON_ALLOW_NUL, &where);
-    if (!json_is_object(root)) {
-        if (root)
-            weft_fail(err, WEFT_ERR_INVALID, "the request must be a JSON object");
-        else
-            weft_fail(err, WEFT_ERR_INVALID, "the request is not valid JSON: line %d, column %d: %s", where.line, where.column, where.text);
-        json_decref(root);
-        return false;
+static enum MHD_Result refuse_model(const weft_server *server, struct MHD_Connection *connection, const char *name) {
+    weft_error err;
+    weft_buffer message;
+    weft_buffer_init(&message, 4096, "message");
+    weft_status status = weft_buffer_printf(&message, &err, "the model '%.200s' is not served here; served:", name);
+    for (int i = 0; status == WEFT_OK && i < server->options.model_count; i++)
+        status = weft_buffer_printf(&message, &err, "%s %s", i ? "," : "", server->options.models[i].id);
+    enum MHD_Result result = weft_http_error(connection, 404, "invalid_request_error", "model_not_found", message.data ? message.data : "model not found");
+    weft_buffer_free(&message);
+    return result;
+}
+
+/* A weft_media_resolver: uploads that a request names are memory of the request. */
+static weft_status resolve(void *context, const char *url, void **data, size_t *size, weft_error *err) {
+    chat_exchange *chat = context;
+    WEFT_TRY(weft_uploads_read(chat->server->uploads, url, data, size, err));
+    if (weft_http_reserve(chat->server, *size)) {
+        chat->reserved += *size;
+        return WEFT_OK;
     }
-    chat->stream = json_is_true(json_object_get(root, "stream"));
-    chat->include_usage = json_is_true(json_object_get(json_object_get(root, "stream_options"), "include_usage"));
-    chat->progress = json_is_true(json_object_get(json_object_get(root, "weft"), "progress"));
-    const char *name = json_string_value(json_object_get(root, "model"));
-    *model = name ? strdup(name) : NULL;
-    json_decref(root);
-    return true;
+    free(*data);
+    *data = NULL;
+    return weft_fail(err, WEFT_ERR_BUSY, "other large requests fill the memory for requests: try again later");
 }
 
-enum MHD_Result weft_http_chat(weft_server *server, struct MHD_Connection *connection, const char *body, size_t size) {
+/* Hands the body to the engine and frees it: the answer may take long. */
+static weft_status submit(chat_exchange *chat, weft_exchange *exchange, weft_error *err) {
+    weft_request_options options = {.json = exchange->body.data, .json_size = exchange->body.size, .resolve = resolve, .resolve_context = chat};
+    weft_status status = weft_engine_submit(chat->model->engine, &options, &chat->request, err);
+    weft_buffer_free(&exchange->body);
+    chat->reserved += exchange->reserved; /* pictures of the body live on, decoded */
+    exchange->reserved = 0;
+    return status;
+}
+
+enum MHD_Result weft_http_chat(weft_exchange *exchange, struct MHD_Connection *connection) {
+    if (exchange->status != WEFT_OK) return weft_http_fail(connection, &exchange->error);
     chat_exchange *chat = calloc(1, sizeof *chat);
     if (!chat) return weft_http_error(connection, 503, "server_error", "out_of_memory", "no memory for the request");
-    chat->server = server;
+    chat->server = exchange->server;
     chat->connection = connection;
     chat->created = (long long)time(NULL);
-    make_id(chat->id, sizeof chat->id);
+    weft_object_id(chat->id, sizeof chat->id, "chatcmpl-");
     weft_buffer_init(&chat->out, CHUNK_MAX, "unsent answer");
     weft_error err;
-    char *name = NULL;
+    json_t *name = NULL;
     enum MHD_Result result;
-    if (!read_envelope(chat, body, size, &name, &err)) {
+    if (read_envelope(chat, &exchange->body, &name, &err) != WEFT_OK) {
         result = weft_http_fail(connection, &err);
-        chat_free(chat);
-        return result;
-    }
-    chat->model = weft_models_find(server, name);
-    if (!chat->model) {
-        weft_buffer message;
-        weft_buffer_init(&message, 4096, "message");
-        weft_status status = weft_buffer_printf(&message, &err, "the model '%.200s' is not served here; served:", name);
-        for (int i = 0; status == WEFT_OK && i < server->options.model_count; i++)
-            status = weft_buffer_printf(&message, &err, "%s %s", i ? "," : "", server->options.models[i].id);
-        result = weft_http_error(connection, 404, "invalid_request_error", "model_not_found", message.data ? message.data : "model not found");
-        weft_buffer_free(&message);
-        free(name);
-        chat_free(chat);
-        return result;
-    }
-    free(name);
-    weft_request_options options = {.json = body, .json_size = size, .resolve = weft_uploads_read, .resolve_context = server->uploads};
-    if (weft_engine_submit(chat->model->engine, &options, &chat->request, &err) != WEFT_OK) {
+    } else if (!(chat->model = weft_models_find(exchange->server, json_string_value(name)))) {
+        result = refuse_model(exchange->server, connection, json_string_value(name));
+    } else if (submit(chat, exchange, &err) != WEFT_OK) {
         result = weft_http_fail(connection, &err);
-        chat_free(chat);
+    } else {
+        json_decref(name);
+        /* the answer may take longer than any idle time: the wait itself watches for the peer's close */
+        MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, 0u);
+        unsigned idle = chat->stream ? WEFT_HTTP_STREAM_IDLE_SECONDS : WEFT_HTTP_IDLE_SECONDS;
+        result = chat->stream ? answer_stream(chat) : answer_whole(chat);
+        MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, idle);
         return result;
     }
-    /* the answer may take longer than any idle time: the wait itself watches for the peer's close */
-    MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, 0u);
-    if (chat->stream) return answer_stream(chat);
-    result = answer_whole(chat);
-    MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned)WEFT_HTTP_IDLE_SECONDS);
+    json_decref(name);
+    chat_free(chat);
     return result;
 }

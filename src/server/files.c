@@ -3,10 +3,11 @@
  * Bytes go to unlinked temporary files, never to memory as a whole; counts and bytes have named limits, and a full store
  * refuses instead of forgetting what somebody may still refer to. */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
+#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -31,6 +32,7 @@ struct weft_uploads {
 struct weft_upload_parts {
     upload entry;
     bool has_file;
+    uint64_t reserved; /* bytes that are counted in the store already */
 };
 
 weft_status weft_uploads_create(weft_uploads **out, weft_error *err) {
@@ -56,14 +58,21 @@ static upload *find_upload(weft_uploads *uploads, const char *id) {
     return NULL;
 }
 
-weft_status weft_uploads_read(void *context, const char *id, void **data, size_t *size, weft_error *err) {
-    weft_uploads *uploads = context;
+/* A descriptor of its own for the bytes of an upload; false when there is no such upload. *file is -1 when the process
+ * has no descriptor left. */
+static bool open_upload(weft_uploads *uploads, const char *id, int *file, size_t *size) {
     pthread_mutex_lock(&uploads->mutex);
     const upload *entry = find_upload(uploads, id);
-    int file = entry ? dup(entry->file) : -1;
-    size_t bytes = entry ? (size_t)entry->size : 0;
+    *file = entry ? fcntl(entry->file, F_DUPFD_CLOEXEC, 0) : -1;
+    *size = entry ? (size_t)entry->size : 0;
     pthread_mutex_unlock(&uploads->mutex);
-    if (!entry) return weft_fail(err, WEFT_ERR_INVALID, "'%.100s' is neither a data: URL nor the id of an uploaded file (POST /v1/files)", id);
+    return entry != NULL;
+}
+
+weft_status weft_uploads_read(weft_uploads *uploads, const char *id, void **data, size_t *size, weft_error *err) {
+    int file;
+    size_t bytes;
+    if (!open_upload(uploads, id, &file, &bytes)) return weft_fail(err, WEFT_ERR_INVALID, "'%.100s' is neither a data: URL nor the id of an uploaded file (POST /v1/files)", id);
     char *out = malloc(bytes ? bytes : 1);
     weft_status status = out && file >= 0 ? WEFT_OK : weft_fail(err, WEFT_ERR_MEMORY, "uploaded file: no memory");
     for (size_t at = 0; status == WEFT_OK && at < bytes;) {
@@ -87,9 +96,22 @@ static int open_unlinked(void) {
     const char *folder = getenv("TMPDIR");
     char path[4096];
     snprintf(path, sizeof path, "%s/weft-upload-XXXXXX", folder && *folder ? folder : "/tmp");
-    int file = mkstemp(path);
+    int file = mkostemp(path, O_CLOEXEC);
     if (file >= 0) unlink(path);
     return file;
+}
+
+static const char store_full[] = "the store of uploaded files is full: delete some (DELETE /v1/files/{id})";
+
+static bool reserve(weft_uploads *uploads, struct weft_upload_parts *parts, uint64_t size) {
+    pthread_mutex_lock(&uploads->mutex);
+    bool fits = size <= WEFT_UPLOADS_BYTES_MAX - uploads->bytes;
+    if (fits) {
+        uploads->bytes += size;
+        parts->reserved += size;
+    }
+    pthread_mutex_unlock(&uploads->mutex);
+    return fits;
 }
 
 static enum MHD_Result take_part(void *context, enum MHD_ValueKind kind, const char *key, const char *filename, const char *type,
@@ -97,13 +119,19 @@ static enum MHD_Result take_part(void *context, enum MHD_ValueKind kind, const c
     (void)kind, (void)type, (void)encoding;
     weft_exchange *exchange = context;
     struct weft_upload_parts *parts = exchange->upload;
-    if (exchange->status != WEFT_OK) return MHD_YES; /* the rest is read and dropped; the answer tells */
-    if (strcmp(key, "purpose") == 0 && offset == 0) {
-        snprintf(parts->entry.purpose, sizeof parts->entry.purpose, "%.*s", (int)(size < 63 ? size : 63), data ? data : "");
+    if (exchange->status != WEFT_OK || !key) return MHD_YES; /* the rest is read and dropped; the answer tells */
+    if (strcmp(key, "purpose") == 0 && offset < sizeof parts->entry.purpose - 1) {
+        size_t room = sizeof parts->entry.purpose - 1 - (size_t)offset, n = size < room ? size : room;
+        if (n) memcpy(parts->entry.purpose + offset, data, n);
+        parts->entry.purpose[offset + n] = 0;
         return MHD_YES;
     }
     if (strcmp(key, "file") != 0) return MHD_YES;
-    if (!parts->has_file) {
+    if (parts->has_file && offset == 0 && size > 0) {
+        exchange->status = weft_fail(&exchange->error, WEFT_ERR_INVALID, "the form has more than one 'file' part");
+        return MHD_YES;
+    }
+    if (!parts->has_file && size > 0) {
         parts->has_file = true;
         snprintf(parts->entry.name, sizeof parts->entry.name, "%s", filename ? filename : "file");
         parts->entry.file = open_unlinked();
@@ -112,6 +140,8 @@ static enum MHD_Result take_part(void *context, enum MHD_ValueKind kind, const c
     }
     if (exchange->status == WEFT_OK && size > WEFT_UPLOAD_BYTES_MAX - parts->entry.size)
         exchange->status = weft_fail(&exchange->error, WEFT_ERR_LIMIT, "the file is over the limit of %d MiB", WEFT_UPLOAD_BYTES_MAX >> 20);
+    if (exchange->status == WEFT_OK && !reserve(exchange->server->uploads, parts, size))
+        exchange->status = weft_fail(&exchange->error, WEFT_ERR_LIMIT, "%s", store_full);
     for (size_t at = 0; exchange->status == WEFT_OK && at < size;) {
         ssize_t n = write(parts->entry.file, data + at, size - at);
         if (n < 0 && errno != EINTR) exchange->status = weft_fail(&exchange->error, WEFT_ERR_IO, "upload: cannot be stored: %s", strerror(errno));
@@ -123,71 +153,78 @@ static enum MHD_Result take_part(void *context, enum MHD_ValueKind kind, const c
 
 weft_status weft_upload_begin(weft_exchange *exchange, struct MHD_Connection *connection) {
     enum { FORM_BUFFER = 65536 };
+    const char *type = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Type");
+    bool multipart = type && strncasecmp(type, "multipart/form-data", 19) == 0;
     exchange->upload = calloc(1, sizeof *exchange->upload);
     if (!exchange->upload) return weft_fail(&exchange->error, WEFT_ERR_MEMORY, "upload: no memory");
     exchange->upload->entry.file = -1;
-    exchange->form = MHD_create_post_processor(connection, FORM_BUFFER, take_part, exchange);
+    exchange->form = multipart ? MHD_create_post_processor(connection, FORM_BUFFER, take_part, exchange) : NULL;
     if (!exchange->form) return weft_fail(&exchange->error, WEFT_ERR_INVALID, "POST /v1/files takes multipart/form-data with a 'file' part");
     return WEFT_OK;
 }
 
-void weft_upload_end(weft_exchange *exchange) {
-    if (exchange->form) MHD_destroy_post_processor(exchange->form);
+void weft_upload_finish(weft_exchange *exchange) {
+    enum MHD_Result whole = MHD_destroy_post_processor(exchange->form);
+    exchange->form = NULL;
+    if (whole == MHD_NO && exchange->status == WEFT_OK)
+        exchange->status = weft_fail(&exchange->error, WEFT_ERR_INVALID, "the multipart form is malformed or cut short");
+}
+
+void weft_upload_free(weft_exchange *exchange) {
+    if (exchange->form) MHD_destroy_post_processor(exchange->form); /* the connection broke; take_part may run once more */
     exchange->form = NULL;
     if (!exchange->upload) return;
+    weft_uploads *uploads = exchange->server->uploads;
+    pthread_mutex_lock(&uploads->mutex);
+    uploads->bytes -= exchange->upload->reserved;
+    pthread_mutex_unlock(&uploads->mutex);
     if (exchange->upload->entry.file >= 0) close(exchange->upload->entry.file);
     free(exchange->upload);
     exchange->upload = NULL;
 }
 
 static json_t *file_object(const upload *entry) {
-    json_t *name = json_string(entry->name);
-    if (!name) name = json_string("file"); /* a name that is not UTF-8 */
-    return json_pack("{s:s, s:s, s:I, s:I, s:o, s:s, s:s}", "id", entry->id, "object", "file", "bytes", (json_int_t)entry->size, "created_at",
-                     (json_int_t)entry->created, "filename", name, "purpose", entry->purpose[0] ? entry->purpose : "vision", "status", "processed");
-}
-
-static void make_file_id(char *id, size_t size) {
-    unsigned char random[12] = {0};
-    if (getrandom(random, sizeof random, 0) != sizeof random) memcpy(random, &(time_t){time(NULL)}, sizeof(time_t));
-    size_t n = (size_t)snprintf(id, size, "file-");
-    for (size_t i = 0; i < sizeof random; i++) n += (size_t)snprintf(id + n, size - n, "%02x", random[i]);
+    return json_pack("{s:s, s:s, s:I, s:I, s:o, s:o, s:s}", "id", entry->id, "object", "file", "bytes", (json_int_t)entry->size, "created_at",
+                     (json_int_t)entry->created, "filename", weft_object_text(entry->name), "purpose",
+                     weft_object_text(entry->purpose[0] ? entry->purpose : "vision"), "status", "processed");
 }
 
 enum MHD_Result weft_http_upload(weft_exchange *exchange, struct MHD_Connection *connection) {
     weft_uploads *uploads = exchange->server->uploads;
     if (exchange->status != WEFT_OK) return weft_http_fail(connection, &exchange->error);
     upload *entry = &exchange->upload->entry;
-    if (!exchange->upload->has_file) return weft_http_error(connection, 400, "invalid_request_error", NULL, "the form has no 'file' part");
-    make_file_id(entry->id, sizeof entry->id);
+    if (!exchange->upload->has_file) return weft_http_error(connection, 400, "invalid_request_error", NULL, "the form has no 'file' part, or it is empty");
+    weft_object_id(entry->id, sizeof entry->id, "file-");
     entry->created = (long long)time(NULL);
     pthread_mutex_lock(&uploads->mutex);
     upload *slot = NULL;
     for (int i = 0; i < WEFT_UPLOADS_MAX && !slot; i++)
         if (uploads->slots[i].file < 0) slot = &uploads->slots[i];
-    bool fits = slot && entry->size <= WEFT_UPLOADS_BYTES_MAX - uploads->bytes;
-    json_t *body = fits ? file_object(entry) : NULL;
-    if (fits) {
+    json_t *body = slot ? file_object(entry) : NULL;
+    if (body) {
         *slot = *entry;
-        uploads->bytes += entry->size;
-        entry->file = -1; /* the store owns it now */
+        entry->file = -1; /* the store owns file and bytes now */
+        exchange->upload->reserved = 0;
     }
     pthread_mutex_unlock(&uploads->mutex);
-    if (!fits) return weft_http_error(connection, 413, "invalid_request_error", "limit_exceeded", "the store of uploaded files is full: delete some (DELETE /v1/files/{id})");
+    if (!slot) return weft_http_error(connection, 413, "invalid_request_error", "limit_exceeded", store_full);
     return weft_http_json(connection, MHD_HTTP_OK, body);
 }
 
 /* ---- looking and deleting -------------------------------------------------------------------------------------- */
 
+static enum MHD_Result no_such_file(struct MHD_Connection *connection) {
+    return weft_http_error(connection, 404, "invalid_request_error", "not_found", "no such file");
+}
+
 static enum MHD_Result send_content(weft_server *server, struct MHD_Connection *connection, const char *id) {
-    void *data;
+    int file;
     size_t size;
-    weft_error err;
-    if (weft_uploads_read(server->uploads, id, &data, &size, &err) != WEFT_OK) return weft_http_error(connection, 404, "invalid_request_error", "not_found", "no such file");
-    struct MHD_Response *response = MHD_create_response_from_buffer(size, data, MHD_RESPMEM_MUST_FREE);
+    if (!open_upload(server->uploads, id, &file, &size)) return no_such_file(connection);
+    struct MHD_Response *response = file >= 0 ? MHD_create_response_from_fd64(size, file) : NULL;
     if (!response) {
-        free(data);
-        return MHD_NO;
+        if (file >= 0) close(file);
+        return weft_http_error(connection, 503, "server_error", "busy", "too many files are open: try again later");
     }
     MHD_add_response_header(response, "Content-Type", "application/octet-stream");
     weft_http_common_headers(response);
@@ -196,24 +233,31 @@ static enum MHD_Result send_content(weft_server *server, struct MHD_Connection *
     return result;
 }
 
-enum MHD_Result weft_http_files(weft_server *server, struct MHD_Connection *connection, const char *method, const char *id) {
+enum MHD_Result weft_http_files(weft_server *server, struct MHD_Connection *connection) {
     weft_uploads *uploads = server->uploads;
-    char key[64];
-    const char *slash = id ? strchr(id, '/') : NULL;
-    if (slash && strcmp(slash, "/content") == 0 && (size_t)(slash - id) < sizeof key && strcmp(method, "GET") == 0) {
+    json_t *list = json_array();
+    pthread_mutex_lock(&uploads->mutex);
+    for (int i = 0; i < WEFT_UPLOADS_MAX; i++)
+        if (uploads->slots[i].file >= 0) json_array_append_new(list, file_object(&uploads->slots[i]));
+    pthread_mutex_unlock(&uploads->mutex);
+    return weft_http_json(connection, MHD_HTTP_OK, json_pack("{s:s, s:o, s:b}", "object", "list", "data", list, "has_more", 0));
+}
+
+enum MHD_Result weft_http_file(weft_server *server, struct MHD_Connection *connection, const char *method, const char *id) {
+    weft_uploads *uploads = server->uploads;
+    bool delete = strcmp(method, "DELETE") == 0;
+    const char *slash = strchr(id, '/');
+    if (slash) {
+        char key[sizeof ((upload *)0)->id];
+        if (delete || strcmp(slash, "/content") != 0 || (size_t)(slash - id) >= sizeof key) return no_such_file(connection);
         memcpy(key, id, (size_t)(slash - id));
         key[slash - id] = 0;
         return send_content(server, connection, key);
     }
     json_t *body = NULL;
     pthread_mutex_lock(&uploads->mutex);
-    upload *entry = id ? find_upload(uploads, id) : NULL;
-    if (!id) {
-        json_t *list = json_array();
-        for (int i = 0; i < WEFT_UPLOADS_MAX; i++)
-            if (uploads->slots[i].file >= 0) json_array_append_new(list, file_object(&uploads->slots[i]));
-        body = json_pack("{s:s, s:o, s:b}", "object", "list", "data", list, "has_more", 0);
-    } else if (entry && strcmp(method, "DELETE") == 0) {
+    upload *entry = find_upload(uploads, id);
+    if (entry && delete) {
         body = json_pack("{s:s, s:s, s:b}", "id", entry->id, "object", "file", "deleted", 1);
         close(entry->file);
         uploads->bytes -= entry->size;
@@ -222,5 +266,5 @@ enum MHD_Result weft_http_files(weft_server *server, struct MHD_Connection *conn
         body = file_object(entry);
     }
     pthread_mutex_unlock(&uploads->mutex);
-    return body ? weft_http_json(connection, MHD_HTTP_OK, body) : weft_http_error(connection, 404, "invalid_request_error", "not_found", "no such file");
+    return body ? weft_http_json(connection, MHD_HTTP_OK, body) : no_such_file(connection);
 }

@@ -1,9 +1,8 @@
 /* Answers and checks that every endpoint shares. See server_internal.h. */
-#include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/socket.h>
 
 #include "server/server_internal.h"
 
@@ -33,39 +32,19 @@ enum MHD_Result weft_http_json(struct MHD_Connection *connection, unsigned statu
 }
 
 enum MHD_Result weft_http_error(struct MHD_Connection *connection, unsigned status, const char *type, const char *code, const char *message) {
-    return weft_http_json(connection, status, json_pack("{s:{s:s, s:s, s:n, s:s?}}", "error", "message", message, "type", type, "param", "code", code));
-}
-
-json_t *weft_http_error_object(const weft_error *err, unsigned *status) {
-    const char *type = "invalid_request_error", *code = NULL;
-    switch (err->status) {
-    case WEFT_ERR_INVALID: *status = 400; break;
-    case WEFT_ERR_FORMAT: *status = 400; code = "invalid_media"; break;
-    case WEFT_ERR_UNSUPPORTED: *status = 400; code = "unsupported"; break;
-    case WEFT_ERR_NOT_FOUND: *status = 404; code = "not_found"; break;
-    case WEFT_ERR_LIMIT:
-        code = strstr(err->message, "the context holds") ? "context_length_exceeded" : "limit_exceeded";
-        *status = code[0] == 'c' ? 400 : 413;
-        break;
-    case WEFT_ERR_MEMORY: *status = 503; type = "server_error"; code = "out_of_memory"; break;
-    case WEFT_ERR_BUSY: *status = 503; type = "server_error"; code = "busy"; break;
-    default: *status = 500; type = "server_error"; break;
-    }
-    return json_pack("{s:{s:s, s:s, s:n, s:s?}}", "error", "message", err->message, "type", type, "param", "code", code);
+    return weft_http_json(connection, status, json_pack("{s:{s:o, s:s, s:n, s:s?}}", "error", "message", weft_object_text(message), "type", type, "param", "code", code));
 }
 
 enum MHD_Result weft_http_fail(struct MHD_Connection *connection, const weft_error *err) {
-    unsigned status;
-    json_t *body = weft_http_error_object(err, &status);
+    unsigned status = MHD_HTTP_INTERNAL_SERVER_ERROR;
+    json_t *body = weft_object_error(err, &status);
     return weft_http_json(connection, status, body);
 }
 
 /* A page of some other site may make the browser resolve its own name to 127.0.0.1 (DNS rebinding): while bound to
  * loopback, only loopback names are served. */
 bool weft_http_host_allowed(const weft_server *server, struct MHD_Connection *connection) {
-    const char *bound = server->host;
-    bool loopback = strcmp(bound, "127.0.0.1") == 0 || strcmp(bound, "::1") == 0 || strcmp(bound, "localhost") == 0;
-    if (!loopback) return true;
+    if (!server->loopback) return true;
     const char *host = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Host");
     if (!host) return true; /* HTTP/1.0 tools; no browser leaves it out */
     static const char *const names[] = {"localhost", "127.0.0.1", "[::1]"};
@@ -74,6 +53,13 @@ bool weft_http_host_allowed(const weft_server *server, struct MHD_Connection *co
         if (strncasecmp(host, names[i], n) == 0 && (host[n] == 0 || host[n] == ':')) return true;
     }
     return false;
+}
+
+/* Such a request needs no permission (a form can send it) and its sender never sees the answer, but it would make the
+ * model work or fill the store. Current browsers all send the header. */
+bool weft_http_cross_site(struct MHD_Connection *connection) {
+    const char *site = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Sec-Fetch-Site");
+    return site && strcmp(site, "cross-site") == 0;
 }
 
 bool weft_http_authorized(const weft_server *server, struct MHD_Connection *connection) {
@@ -90,7 +76,16 @@ bool weft_http_authorized(const weft_server *server, struct MHD_Connection *conn
 bool weft_http_disconnected(struct MHD_Connection *connection) {
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     if (!info) return false;
-    char byte;
-    ssize_t n = recv(info->connect_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+    /* not a peek into the stream: what a client has sent ahead must not hide that it is gone */
+    struct pollfd peer = {.fd = info->connect_fd, .events = POLLRDHUP};
+    return poll(&peer, 1, 0) > 0 && (peer.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL));
 }
+
+bool weft_http_reserve(weft_server *server, uint64_t bytes) {
+    uint64_t before = atomic_fetch_add(&server->in_flight, bytes);
+    if (before <= WEFT_HTTP_IN_FLIGHT_BYTES_MAX && bytes <= WEFT_HTTP_IN_FLIGHT_BYTES_MAX - before) return true;
+    weft_http_release(server, bytes);
+    return false;
+}
+
+void weft_http_release(weft_server *server, uint64_t bytes) { atomic_fetch_sub(&server->in_flight, bytes); }

@@ -52,6 +52,8 @@ weft_status weft_models_load(weft_server *server, weft_error *err) {
     for (int i = 0; i < server->options.model_count; i++) {
         const weft_server_model *model = &server->options.models[i];
         const weft_model_info *info = weft_model_get_info(model->model);
+        json_t *id = json_string(model->id);
+        if (!id) return weft_fail(err, WEFT_ERR_INVALID, "the name of model %d is not UTF-8: give it one, as --model NAME=PATH", i + 1);
         json_t *about = json_pack("{s:b, s:b, s:I, s:b, s:s, s:I, s:s, s:s, s:i, s:[]}", "vision", info->vision, "thinking", info->thinking,
                                   "context_length", (json_int_t)info->context_length, "embedded", model->embedded, "about", "", "parameters",
                                   (json_int_t)info->parameters, "architecture", info->architecture, "cpu", weft_engine_cpu_level(model->engine),
@@ -59,11 +61,12 @@ weft_status weft_models_load(weft_server *server, weft_error *err) {
         if (model->samples) {
             weft_status status = load_samples(server, model, about, err);
             if (status != WEFT_OK) {
+                json_decref(id);
                 json_decref(about);
                 return status;
             }
         }
-        json_array_append_new(list, json_pack("{s:s, s:s, s:I, s:s, s:o}", "id", model->id, "object", "model", "created", (json_int_t)time(NULL),
+        json_array_append_new(list, json_pack("{s:o, s:s, s:I, s:s, s:o}", "id", id, "object", "model", "created", (json_int_t)time(NULL),
                                               "owned_by", "weft", "weft", about));
     }
     return WEFT_OK;
@@ -94,8 +97,8 @@ enum MHD_Result weft_http_sample(weft_server *server, struct MHD_Connection *con
     struct MHD_Response *response = MHD_create_response_from_buffer(size, weft_buffer_take(&bytes), MHD_RESPMEM_MUST_FREE);
     if (!response) return MHD_NO;
     const char *dot = strrchr(path, '.');
-    bool jpeg = dot && (strcmp(dot, ".jpg") == 0 || strcmp(dot, ".jpeg") == 0);
-    MHD_add_response_header(response, "Content-Type", jpeg ? "image/jpeg" : "image/png");
+    bool jpeg = dot && (strcmp(dot, ".jpg") == 0 || strcmp(dot, ".jpeg") == 0), webp = dot && strcmp(dot, ".webp") == 0;
+    MHD_add_response_header(response, "Content-Type", jpeg ? "image/jpeg" : webp ? "image/webp" : "image/png");
     MHD_add_response_header(response, "Cache-Control", "max-age=3600");
     weft_http_common_headers(response);
     enum MHD_Result result = MHD_queue_response(connection, MHD_HTTP_OK, response);

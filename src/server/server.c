@@ -2,8 +2,10 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -11,86 +13,151 @@
 
 /* ---- one request ----------------------------------------------------------------------------------------------- */
 
-static bool is(const char *left, const char *right) { return strcmp(left, right) == 0; }
+enum method { METHOD_GET = 1, METHOD_POST = 2, METHOD_DELETE = 4 }; /* HEAD is GET: only the answer's body is left out */
 
-/* What follows "/v1/files/" in a URL, or NULL. */
-static const char *after(const char *url, const char *prefix) {
-    size_t n = strlen(prefix);
-    return strncmp(url, prefix, n) == 0 && url[n] ? url + n : NULL;
+enum endpoint { ENDPOINT_HEALTH, ENDPOINT_MODELS, ENDPOINT_MODEL, ENDPOINT_CHAT, ENDPOINT_FILES, ENDPOINT_FILE, ENDPOINT_UNKNOWN, ENDPOINT_SAMPLE, ENDPOINT_PAGE };
+
+static const struct {
+    const char *url; /* a prefix when it ends in '/' */
+    unsigned methods;
+    uint64_t body_max; /* of a POST */
+} endpoints[] = {
+    [ENDPOINT_HEALTH] = {"/health", METHOD_GET, 0},
+    [ENDPOINT_MODELS] = {"/v1/models", METHOD_GET, 0},
+    [ENDPOINT_MODEL] = {"/v1/models/", METHOD_GET, 0},
+    [ENDPOINT_CHAT] = {"/v1/chat/completions", METHOD_POST, WEFT_HTTP_BODY_MAX},
+    [ENDPOINT_FILES] = {"/v1/files", METHOD_GET | METHOD_POST, (uint64_t)WEFT_UPLOAD_BYTES_MAX + WEFT_UPLOAD_FORM_MAX},
+    [ENDPOINT_FILE] = {"/v1/files/", METHOD_GET | METHOD_DELETE, 0},
+    [ENDPOINT_UNKNOWN] = {"/v1/", METHOD_GET | METHOD_POST | METHOD_DELETE, 0},
+    [ENDPOINT_SAMPLE] = {"/samples/", METHOD_GET, 0},
+    [ENDPOINT_PAGE] = {"/", METHOD_GET, 0},
+};
+
+static unsigned method_bit(const char *method) {
+    if (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0) return METHOD_GET;
+    return strcmp(method, "POST") == 0 ? METHOD_POST : strcmp(method, "DELETE") == 0 ? METHOD_DELETE : 0;
+}
+
+/* The first entry that fits; *rest is what follows a prefix. */
+static int find_endpoint(const char *url, const char **rest) {
+    int e = 0;
+    for (; e < ENDPOINT_PAGE; e++) {
+        size_t n = strlen(endpoints[e].url);
+        bool prefix = endpoints[e].url[n - 1] == '/';
+        *rest = url + (strlen(url) < n ? 0 : n);
+        if (prefix ? strncmp(url, endpoints[e].url, n) == 0 && (url[n] || e == ENDPOINT_UNKNOWN) : strcmp(url, endpoints[e].url) == 0) break;
+    }
+    return e;
+}
+
+static uint64_t announced_length(struct MHD_Connection *connection) {
+    const char *length = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
+    return length ? strtoull(length, NULL, 10) : 0;
+}
+
+static enum MHD_Result refuse_method(struct MHD_Connection *connection, unsigned methods) {
+    char message[128];
+    snprintf(message, sizeof message, "this address takes%s%s%s only", methods & METHOD_GET ? " GET" : "", methods & METHOD_POST ? " POST" : "",
+             methods & METHOD_DELETE ? " DELETE" : "");
+    return weft_http_error(connection, 405, "invalid_request_error", "method_not_allowed", message);
+}
+
+/* Why a request is refused whatever its body holds. */
+enum refusal { REFUSAL_NONE, REFUSAL_HOST, REFUSAL_SITE, REFUSAL_KEY, REFUSAL_ADDRESS, REFUSAL_METHOD, REFUSAL_LENGTH };
+
+static enum refusal judge(const weft_exchange *exchange, struct MHD_Connection *connection, const char *method) {
+    int e = exchange->endpoint;
+    if (!weft_http_host_allowed(exchange->server, connection)) return REFUSAL_HOST;
+    if (method_bit(method) != METHOD_GET && weft_http_cross_site(connection)) return REFUSAL_SITE;
+    if (strncmp(endpoints[e].url, "/v1/", 4) == 0 && !weft_http_authorized(exchange->server, connection)) return REFUSAL_KEY;
+    if (e == ENDPOINT_UNKNOWN) return REFUSAL_ADDRESS;
+    if (!(method_bit(method) & endpoints[e].methods)) return REFUSAL_METHOD;
+    if (method_bit(method) == METHOD_POST && announced_length(connection) > endpoints[e].body_max) return REFUSAL_LENGTH;
+    return REFUSAL_NONE;
+}
+
+static enum MHD_Result answer_refusal(const weft_exchange *exchange, struct MHD_Connection *connection, enum refusal refusal) {
+    const char *type = "invalid_request_error";
+    char message[128];
+    switch (refusal) {
+    case REFUSAL_HOST: return weft_http_error(connection, 403, type, "host_not_allowed", "this server answers to localhost only; start it with --host to serve others");
+    case REFUSAL_SITE: return weft_http_error(connection, 403, type, "cross_site", "pages of other sites may not use this server");
+    case REFUSAL_KEY: return weft_http_error(connection, 401, type, "invalid_api_key", "this server asks for its API key: Authorization: Bearer KEY");
+    case REFUSAL_ADDRESS: return weft_http_error(connection, 404, type, "not_found", "unknown API address");
+    case REFUSAL_METHOD: return refuse_method(connection, endpoints[exchange->endpoint].methods);
+    default:
+        snprintf(message, sizeof message, "the body is over the limit of %llu MiB", (unsigned long long)(endpoints[exchange->endpoint].body_max >> 20));
+        return weft_http_error(connection, 413, type, "limit_exceeded", message);
+    }
 }
 
 static enum MHD_Result route(weft_exchange *exchange, struct MHD_Connection *connection, const char *url, const char *method) {
     weft_server *server = exchange->server;
-    bool get = is(method, "GET") || is(method, "HEAD"), post = is(method, "POST");
-    if (!weft_http_host_allowed(server, connection))
-        return weft_http_error(connection, 403, "invalid_request_error", "host_not_allowed", "this server answers to localhost only; start it with --host to serve others");
-    if (get && is(url, "/health"))
+    enum refusal refusal = judge(exchange, connection, method);
+    if (refusal != REFUSAL_NONE) return answer_refusal(exchange, connection, refusal);
+    const char *rest;
+    switch (find_endpoint(url, &rest)) {
+    case ENDPOINT_HEALTH:
         return weft_http_json(connection, MHD_HTTP_OK, json_pack("{s:s, s:s, s:i}", "status", "ok", "version", WEFT_VERSION, "models", server->options.model_count));
-    if (strncmp(url, "/v1/", 4) == 0) {
-        if (!weft_http_authorized(server, connection))
-            return weft_http_error(connection, 401, "invalid_request_error", "invalid_api_key", "this server asks for its API key: Authorization: Bearer KEY");
-        if (is(url, "/v1/models") && get) return weft_http_models(server, connection, NULL);
-        if (after(url, "/v1/models/") && get) return weft_http_models(server, connection, after(url, "/v1/models/"));
-        if (is(url, "/v1/chat/completions") && post) {
-            if (exchange->status != WEFT_OK) return weft_http_fail(connection, &exchange->error);
-            return weft_http_chat(server, connection, exchange->body.data ? exchange->body.data : "", exchange->body.size);
-        }
-        if (is(url, "/v1/files") && post) return weft_http_upload(exchange, connection);
-        if (is(url, "/v1/files") && get) return weft_http_files(server, connection, method, NULL);
-        if (after(url, "/v1/files/") && (get || is(method, "DELETE"))) return weft_http_files(server, connection, method, after(url, "/v1/files/"));
-        if (is(url, "/v1/models") || is(url, "/v1/chat/completions") || is(url, "/v1/files"))
-            return weft_http_error(connection, 405, "invalid_request_error", "method_not_allowed", "this address does not take that method");
-        return weft_http_error(connection, 404, "invalid_request_error", "not_found", "unknown API address");
+    case ENDPOINT_MODELS: return weft_http_models(server, connection, NULL);
+    case ENDPOINT_MODEL: return weft_http_models(server, connection, rest);
+    case ENDPOINT_CHAT: return weft_http_chat(exchange, connection);
+    case ENDPOINT_FILES: return method_bit(method) == METHOD_POST ? weft_http_upload(exchange, connection) : weft_http_files(server, connection);
+    case ENDPOINT_FILE: return weft_http_file(server, connection, method, rest);
+    case ENDPOINT_SAMPLE: return weft_http_sample(server, connection, url);
+    default: return weft_http_page(connection, url);
     }
-    if (!get) return weft_http_error(connection, 405, "invalid_request_error", "method_not_allowed", "this address does not take that method");
-    if (after(url, "/samples/")) return weft_http_sample(server, connection, url);
-    return weft_http_page(connection, url);
 }
 
-static bool takes_body(const char *url, const char *method) { return is(method, "POST") && (is(url, "/v1/chat/completions") || is(url, "/v1/files")); }
-
-/* First call of a request: its headers are here. */
-static weft_exchange *begin_exchange(weft_server *server, struct MHD_Connection *connection, const char *url, const char *method) {
+/* First call of a request: its headers are here. What will be refused anyway is refused before its body comes when that
+ * is long or waits for leave; a short body is read first, so that every client gets to read the answer. */
+static enum MHD_Result begin_exchange(weft_server *server, struct MHD_Connection *connection, const char *url, const char *method, void **state) {
     weft_exchange *exchange = calloc(1, sizeof *exchange);
-    if (!exchange) return NULL;
+    if (!exchange) return MHD_NO;
+    *state = exchange;
     exchange->server = server;
+    const char *rest;
+    exchange->endpoint = find_endpoint(url, &rest);
     weft_buffer_init(&exchange->body, WEFT_HTTP_BODY_MAX, "the request body");
-    if (!takes_body(url, method) || !weft_http_authorized(server, connection) || !weft_http_host_allowed(server, connection)) {
-        exchange->refused = true; /* whatever comes is dropped, then answered */
-    } else if (is(url, "/v1/files")) {
-        exchange->status = weft_upload_begin(exchange, connection);
-    }
-    return exchange;
+    enum refusal refusal = judge(exchange, connection, method);
+    exchange->takes_body = refusal == REFUSAL_NONE && method_bit(method) == METHOD_POST;
+    const char *expect = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Expect");
+    if (refusal != REFUSAL_NONE && (expect || announced_length(connection) > WEFT_HTTP_DROP_MAX)) return answer_refusal(exchange, connection, refusal);
+    if (exchange->takes_body && exchange->endpoint == ENDPOINT_FILES) exchange->status = weft_upload_begin(exchange, connection);
+    return MHD_YES;
 }
 
-static void take_body(weft_exchange *exchange, const char *data, size_t size) {
-    if (exchange->refused || exchange->status != WEFT_OK) return;
+static enum MHD_Result take_body(weft_exchange *exchange, const char *data, size_t size) {
+    if (!exchange->takes_body || exchange->status != WEFT_OK) {
+        exchange->dropped += size;
+        return exchange->dropped <= WEFT_HTTP_DROP_MAX ? MHD_YES : MHD_NO;
+    }
     if (exchange->form) {
         if (MHD_post_process(exchange->form, data, size) == MHD_NO && exchange->status == WEFT_OK)
             exchange->status = weft_fail(&exchange->error, WEFT_ERR_INVALID, "the multipart form is malformed");
-        return;
+        return MHD_YES;
     }
-    exchange->status = weft_buffer_append(&exchange->body, data, size, &exchange->error);
+    if (!weft_http_reserve(exchange->server, size)) {
+        exchange->status = weft_fail(&exchange->error, WEFT_ERR_BUSY, "other large requests fill the memory for requests: try again later");
+    } else {
+        exchange->reserved += size;
+        exchange->status = weft_buffer_append(&exchange->body, data, size, &exchange->error);
+    }
     if (exchange->status != WEFT_OK) weft_buffer_free(&exchange->body);
+    return MHD_YES;
 }
 
 static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *url, const char *method, const char *version,
                               const char *data, size_t *size, void **state) {
     (void)version;
     weft_exchange *exchange = *state;
-    if (!exchange) {
-        *state = exchange = begin_exchange(context, connection, url, method);
-        return exchange ? MHD_YES : MHD_NO;
-    }
+    if (!exchange) return begin_exchange(context, connection, url, method, state);
     if (*size > 0) {
-        take_body(exchange, data, *size);
+        enum MHD_Result result = take_body(exchange, data, *size);
         *size = 0;
-        return MHD_YES;
+        return result;
     }
-    if (exchange->form) { /* the last part ends when the form does */
-        MHD_destroy_post_processor(exchange->form);
-        exchange->form = NULL;
-    }
+    if (exchange->form) weft_upload_finish(exchange);
     return route(exchange, connection, url, method);
 }
 
@@ -98,7 +165,8 @@ static void complete(void *context, struct MHD_Connection *connection, void **st
     (void)context, (void)connection, (void)code;
     weft_exchange *exchange = *state;
     if (!exchange) return;
-    weft_upload_end(exchange);
+    weft_upload_free(exchange);
+    weft_http_release(exchange->server, exchange->reserved);
     weft_buffer_free(&exchange->body);
     free(exchange);
     *state = NULL;
@@ -134,23 +202,51 @@ static weft_status open_socket(const char *host, int port, int *out, weft_error 
     return WEFT_OK;
 }
 
+static socklen_t local_address(int file, struct sockaddr_storage *address) {
+    socklen_t size = sizeof *address;
+    *address = (struct sockaddr_storage){0};
+    return getsockname(file, (struct sockaddr *)address, &size) == 0 ? size : 0;
+}
+
+static bool is_loopback(int file) {
+    struct sockaddr_storage address;
+    if (!local_address(file, &address)) return false;
+    const struct in6_addr *v6 = &((struct sockaddr_in6 *)&address)->sin6_addr;
+    if (address.ss_family == AF_INET6) return IN6_IS_ADDR_LOOPBACK(v6) || (IN6_IS_ADDR_V4MAPPED(v6) && v6->s6_addr[12] == 127);
+    return address.ss_family == AF_INET && ntohl(((struct sockaddr_in *)&address)->sin_addr.s_addr) >> 24 == 127;
+}
+
+/* Connections and stored uploads hold a descriptor each; the usual soft limit of 1024 is below their maxima. */
+static void raise_file_limit(void) {
+    const rlim_t want = WEFT_HTTP_CONNECTIONS_MAX * 3 + WEFT_UPLOADS_MAX + 256;
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= want) return;
+    limit.rlim_cur = limit.rlim_max < want ? limit.rlim_max : want;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 weft_status weft_server_start(const weft_server_options *options, weft_server **out, weft_error *err) {
     *out = NULL;
     weft_server *server = calloc(1, sizeof *server);
     if (!server) return weft_fail(err, WEFT_ERR_MEMORY, "server: no memory");
     server->options = *options;
     server->host = strdup(options->host ? options->host : "127.0.0.1");
-    server->api_key = options->api_key ? strdup(options->api_key) : NULL;
+    bool key = options->api_key && *options->api_key;
+    server->api_key = key ? strdup(options->api_key) : NULL;
     int file = -1;
-    weft_status status = server->host ? WEFT_OK : weft_fail(err, WEFT_ERR_MEMORY, "server: no memory");
+    weft_status status = server->host && (server->api_key || !key) ? WEFT_OK : weft_fail(err, WEFT_ERR_MEMORY, "server: no memory");
+    raise_file_limit();
     if (status == WEFT_OK) status = weft_uploads_create(&server->uploads, err);
     if (status == WEFT_OK) status = weft_models_load(server, err);
     if (status == WEFT_OK) status = open_socket(server->host, options->port, &file, err);
     if (status == WEFT_OK) {
+        server->loopback = is_loopback(file);
+        /* the stack holds a parse of JSON as deep as its library allows */
         server->daemon = MHD_start_daemon(
             MHD_USE_POLL | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_ITC, 0, NULL, NULL, handle, server,
             MHD_OPTION_LISTEN_SOCKET, file, MHD_OPTION_CONNECTION_LIMIT, (unsigned)WEFT_HTTP_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-            (unsigned)WEFT_HTTP_IDLE_SECONDS, MHD_OPTION_NOTIFY_COMPLETED, complete, NULL, MHD_OPTION_THREAD_STACK_SIZE, (size_t)1 << 20, MHD_OPTION_END);
+            (unsigned)WEFT_HTTP_IDLE_SECONDS, MHD_OPTION_NOTIFY_COMPLETED, complete, NULL, MHD_OPTION_THREAD_STACK_SIZE, (size_t)4 << 20,
+            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)64 << 10, MHD_OPTION_END);
         if (!server->daemon) {
             close(file);
             status = weft_fail(err, WEFT_ERR_IO, "the HTTP server does not start: %s", strerror(errno));
@@ -167,8 +263,7 @@ weft_status weft_server_start(const weft_server_options *options, weft_server **
 int weft_server_port(const weft_server *server) {
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_LISTEN_FD);
     struct sockaddr_storage address;
-    socklen_t size = sizeof address;
-    if (!info || getsockname(info->listen_fd, (struct sockaddr *)&address, &size) != 0) return 0;
+    if (!info || !local_address(info->listen_fd, &address)) return 0;
     return ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port : ((struct sockaddr_in *)&address)->sin_port);
 }
 

@@ -13,14 +13,18 @@
 
 enum {
     WEFT_HTTP_CONNECTIONS_MAX = 256,
-    WEFT_HTTP_IDLE_SECONDS = 60,            /* a connection that sends nothing */
-    WEFT_HTTP_STREAM_IDLE_SECONDS = 120,    /* a stream whose reader takes nothing */
-    WEFT_HTTP_KEEP_ALIVE_MS = 15000,        /* comment lines in a silent stream */
-    WEFT_HTTP_BODY_MAX = 512 << 20,         /* of a chat request, pictures as base64 included */
-    WEFT_UPLOAD_BYTES_MAX = 256 << 20,      /* of one uploaded file */
-    WEFT_UPLOADS_MAX = 1000,                /* files kept */
+    WEFT_HTTP_IDLE_SECONDS = 60,         /* a connection that sends nothing */
+    WEFT_HTTP_STREAM_IDLE_SECONDS = 120, /* a stream whose reader takes nothing */
+    WEFT_HTTP_KEEP_ALIVE_MS = 15000,     /* comment lines in a silent stream */
+    WEFT_HTTP_BODY_MAX = 512 << 20,      /* of a chat request, pictures as base64 included */
+    WEFT_HTTP_VALUES_MAX = 1 << 20,      /* JSON values in a chat request: each costs far more memory than its text */
+    WEFT_HTTP_DROP_MAX = 64 << 20,       /* of a body that is read only to be able to answer why it is refused */
+    WEFT_UPLOAD_BYTES_MAX = 256 << 20,   /* of one uploaded file */
+    WEFT_UPLOAD_FORM_MAX = 1 << 20,      /* of the form around it */
+    WEFT_UPLOADS_MAX = 1000,             /* files kept */
 };
-#define WEFT_UPLOADS_BYTES_MAX ((uint64_t)8 << 30) /* of all uploaded files together */
+#define WEFT_UPLOADS_BYTES_MAX ((uint64_t)8 << 30)     /* of all uploaded files together, those on their way in included */
+#define WEFT_HTTP_IN_FLIGHT_BYTES_MAX ((uint64_t)2 << 30) /* of the chat requests in memory: bodies and the uploads they name */
 
 typedef struct weft_uploads weft_uploads;
 
@@ -32,34 +36,65 @@ struct weft_server {
     json_t *models;  /* the body of /v1/models */
     char *host;
     char *api_key;
+    bool loopback; /* only this machine can connect */
     atomic_bool stopping;
+    atomic_uint_least64_t in_flight; /* bytes, see weft_http_reserve */
 };
 
 /* What a connection's request has gathered so far; freed when the request is complete. */
 typedef struct weft_exchange weft_exchange;
 struct weft_exchange {
     weft_server *server;
+    int endpoint;    /* server.c */
+    bool takes_body; /* else it is read and forgotten */
     weft_buffer body;
+    uint64_t reserved; /* bytes of the body that are counted in server->in_flight */
     struct MHD_PostProcessor *form;
     struct weft_upload_parts *upload; /* files.c */
-    weft_status status;
+    weft_status status;               /* of the body */
     weft_error error;
-    bool refused; /* answered before the body has come */
+    uint64_t dropped; /* bytes read and forgotten */
 };
 
 /* http.c: answers. All queue a response and return MHD's verdict. */
 enum MHD_Result weft_http_json(struct MHD_Connection *connection, unsigned status, json_t *body); /* takes body */
 enum MHD_Result weft_http_error(struct MHD_Connection *connection, unsigned status, const char *type, const char *code, const char *message);
 enum MHD_Result weft_http_fail(struct MHD_Connection *connection, const weft_error *err);
-json_t *weft_http_error_object(const weft_error *err, unsigned *status);
 void weft_http_common_headers(struct MHD_Response *response);
 bool weft_http_host_allowed(const weft_server *server, struct MHD_Connection *connection);
+/* True for a request that a page of another site makes the browser send. */
+bool weft_http_cross_site(struct MHD_Connection *connection);
 bool weft_http_authorized(const weft_server *server, struct MHD_Connection *connection);
 /* True when the peer has closed its side: nobody is there to read an answer. */
 bool weft_http_disconnected(struct MHD_Connection *connection);
+/* Counts bytes of requests that are kept in memory; false when the limit for all together is reached. */
+bool weft_http_reserve(weft_server *server, uint64_t bytes);
+void weft_http_release(weft_server *server, uint64_t bytes);
+
+/* objects.c: the API's JSON objects. New references; NULL only without memory. */
+json_t *weft_object_text(const char *text); /* bytes that are not UTF-8 become '?' */
+json_t *weft_object_error(const weft_error *err, unsigned *status);
+json_t *weft_object_usage(const weft_usage *usage);
+json_t *weft_object_timings(const weft_usage *usage);
+/* text: {"name": …, "arguments": {…}}, as the engine hands it out; index < 0: without one. */
+json_t *weft_object_tool_call(const char *text, size_t size, int index);
+/* prefix and 24 random hexadecimal digits. */
+void weft_object_id(char *id, size_t size, const char *prefix);
+
+/* json_members.c: members of the object at the top of a JSON text, found without building the whole of it. */
+typedef struct weft_json_member {
+    const char *name;
+    const char *text; /* of its value (the last one, when the name comes twice); NULL: absent */
+    size_t size;
+} weft_json_member;
+/* Finds members[count]. Checks no more than it needs to find its way: whoever reads the values checks them.
+ * Errors: WEFT_ERR_INVALID when this is not an object, WEFT_ERR_LIMIT for more than values_max values. */
+weft_status weft_json_members(const char *text, size_t size, size_t values_max, weft_json_member *members, int count, weft_error *err);
+/* The value of a member that was found; NULL when absent or malformed. */
+json_t *weft_json_member_value(const weft_json_member *member);
 
 /* chat.c */
-enum MHD_Result weft_http_chat(weft_server *server, struct MHD_Connection *connection, const char *body, size_t size);
+enum MHD_Result weft_http_chat(weft_exchange *exchange, struct MHD_Connection *connection);
 
 /* models.c */
 weft_status weft_models_load(weft_server *server, weft_error *err);
@@ -70,11 +105,15 @@ enum MHD_Result weft_http_sample(weft_server *server, struct MHD_Connection *con
 /* files.c */
 weft_status weft_uploads_create(weft_uploads **uploads, weft_error *err);
 void weft_uploads_free(weft_uploads *uploads);
-weft_status weft_uploads_read(void *uploads, const char *id, void **data, size_t *size, weft_error *err); /* a weft_media_resolver */
+/* *data is malloc'ed, the caller's. */
+weft_status weft_uploads_read(weft_uploads *uploads, const char *id, void **data, size_t *size, weft_error *err);
 weft_status weft_upload_begin(weft_exchange *exchange, struct MHD_Connection *connection);
-void weft_upload_end(weft_exchange *exchange);
+/* The body is complete: the last part ends when the form does. */
+void weft_upload_finish(weft_exchange *exchange);
+void weft_upload_free(weft_exchange *exchange);
 enum MHD_Result weft_http_upload(weft_exchange *exchange, struct MHD_Connection *connection);
-enum MHD_Result weft_http_files(weft_server *server, struct MHD_Connection *connection, const char *method, const char *id);
+enum MHD_Result weft_http_files(weft_server *server, struct MHD_Connection *connection);
+enum MHD_Result weft_http_file(weft_server *server, struct MHD_Connection *connection, const char *method, const char *id);
 
 /* page.c */
 enum MHD_Result weft_http_page(struct MHD_Connection *connection, const char *url);

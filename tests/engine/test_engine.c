@@ -136,7 +136,7 @@ static void test_refusals(const weft_model *model) {
     char longer[4096] = "{\"messages\":[{\"role\":\"user\",\"content\":\"";
     for (int i = 0; i < 300; i++) strcat(longer, "word 7 ");
     strcat(longer, "\"}]}");
-    expect_refused(engine, longer, WEFT_ERR_LIMIT, "context");
+    expect_refused(engine, longer, WEFT_ERR_CONTEXT, "context");
     weft_engine_destroy(engine);
 }
 
