@@ -57,7 +57,8 @@ static jval dict_items(jrun *run, jval self, jval *a, const jargs *raw) {
 static jval dict_get(jrun *run, jval self, jval *a, const jargs *raw) {
     (void)raw;
     jval found;
-    if (!jinja_hashable(a[0])) jinja_raise(&run->trap, WEFT_ERR_FORMAT, "unhashable type: '%s'", jinja_type_name(a[0]));
+    if (!jinja_hashable(run, a[0]))
+        jinja_raise(&run->trap, WEFT_ERR_FORMAT, "unhashable type: '%s'", jinja_type_name(a[0]));
     if (jinja_dict_get(run, self.dict, a[0], &found)) return found;
     return a[1].type == J_MISSING ? jinja_none() : a[1];
 }
@@ -201,7 +202,7 @@ static bool item(jrun *run, jval obj, jval key, jval *out) {
     size_t length = 0;
     switch (obj.type) {
     case J_UNDEFINED: jinja_raise_undefined(run, obj);
-    case J_DICT: return jinja_hashable(key) && jinja_dict_get(run, obj.dict, key, out);
+    case J_DICT: return jinja_hashable(run, key) && jinja_dict_get(run, obj.dict, key, out);
     case J_STR:
     case J_LIST:
     case J_TUPLE:

@@ -204,7 +204,7 @@ bool jinja_contains(jrun *run, jval container, jval item) {
     case J_DICT:
     case J_VIEW:
         if (container.type == J_VIEW && container.view->kind != JVIEW_KEYS) break;
-        if (!jinja_hashable(item))
+        if (!jinja_hashable(run, item))
             jinja_raise(&run->trap, WEFT_ERR_FORMAT, "unhashable type: '%s'", jinja_type_name(item));
         return jinja_dict_get(run, container.type == J_DICT ? container.dict : container.view->dict, item, &found);
     case J_RANGE: {

@@ -164,7 +164,7 @@ FILTER(filter_sort) {
 static bool next_unique(jrun *run, jiter *iter, jval *out) {
     while (jinja_next(run, iter->inner, out)) {
         jval key = fold(run, jinja_attr_path(run, *out, iter->argument, (jval){0}), iter->flag), seen;
-        if (jinja_hashable(key) && jinja_dict_get(run, iter->func.dict, key, &seen)) continue;
+        if (jinja_hashable(run, key) && jinja_dict_get(run, iter->func.dict, key, &seen)) continue;
         jinja_dict_set(run, iter->func.dict, key, jinja_none());
         return true;
     }

@@ -117,12 +117,14 @@ typedef struct jval {
     };
 } jval;
 
-enum { JINJA_CHARS_UNKNOWN = -1 };
+enum { JINJA_CHARS_UNKNOWN = -1, JINJA_MARK_EVERY = 64 };
 struct jstr {
     const char *data; /* UTF-8, not NUL-terminated; may point into another string or the caller's JSON */
     size_t size;
     ptrdiff_t chars; /* code points, JINJA_CHARS_UNKNOWN until asked; constants of a template are counted at once,
                         because a compiled template is shared between threads */
+    uint32_t *marks; /* byte offset of every JINJA_MARK_EVERY-th character, once a non-ASCII string was indexed */
+    bool shared;     /* belongs to a compiled template, which several threads may render */
     bool markup;     /* |safe, |escape: matters only to later escaping and concatenation */
 };
 struct jlist {
@@ -427,7 +429,7 @@ jval jinja_dict_new(jrun *run);
 bool jinja_dict_get(jrun *run, const jdict *dict, jval key, jval *out); /* key must be hashable */
 bool jinja_dict_get_text(jrun *run, const jdict *dict, const char *data, size_t size, jval *out);
 void jinja_dict_set(jrun *run, jdict *dict, jval key, jval value); /* raises when the key is unhashable */
-bool jinja_hashable(jval v);
+bool jinja_hashable(jrun *run, jval v);
 bool jinja_truth(jrun *run, jval v);
 bool jinja_same(jval a, jval b); /* Python's `is` */
 bool jinja_equal(jrun *run, jval a, jval b);

@@ -13,9 +13,10 @@ jiter *jinja_iter_new(jrun *run, bool (*next)(jrun *, jiter *, jval *), jval sou
 bool jinja_next(jrun *run, jiter *iter, jval *out) {
     if (iter->done) return false;
     jinja_pay(run, 1);
-    if (iter->next(run, iter, out)) return true;
-    iter->done = true;
-    return false;
+    jinja_enter(run); /* generators read generators, as deep as a template piles them up */
+    iter->done = !iter->next(run, iter, out);
+    jinja_leave(run);
+    return !iter->done;
 }
 
 jval jinja_iter_value(jiter *iter) {

@@ -61,7 +61,7 @@ void jparse_push(jparser *p, jnodes *nodes, jnode *node, jnode *parent) {
 
 jval jparse_string(jparser *p, const char *data, size_t size) {
     jstr *s = jinja_alloc(p->trap, sizeof *s);
-    *s = (jstr){.data = data, .size = size};
+    *s = (jstr){.data = data, .size = size, .shared = true};
     for (size_t i = 0; i < size; i++) s->chars += ((unsigned char)data[i] & 0xC0) != 0x80;
     return (jval){.type = J_STR, .s = s};
 }

@@ -121,7 +121,7 @@ TEST(test_ge) {
     return jinja_bool(jinja_less(run, self, a[0], JCMP_GE));
 }
 static bool known(jrun *run, jval name, const jbuiltin *(*find)(const char *, size_t)) {
-    if (!jinja_hashable(name)) jinja_raise(&run->trap, WEFT_ERR_FORMAT, "unhashable type: '%s'", jinja_type_name(name));
+    if (!jinja_hashable(run, name)) jinja_raise(&run->trap, WEFT_ERR_FORMAT, "unhashable type: '%s'", jinja_type_name(name));
     return name.type == J_STR && find(name.s->data, name.s->size);
 }
 TEST(test_filter) {

@@ -90,27 +90,42 @@ size_t jinja_str_chars(jrun *run, const jstr *s) {
     return n;
 }
 
-size_t jinja_str_offset(jrun *run, const jstr *s, size_t index) {
-    if (jinja_str_chars(run, s) == s->size) return index;
-    size_t at = 0;
-    if (index * 2 <= (size_t)s->chars) {
-        while (index && at < s->size) {
-            at++;
-            while (at < s->size && ((unsigned char)s->data[at] & 0xC0) == 0x80) at++;
-            index--;
-        }
-        jinja_pay(run, at / 16);
-    } else {
-        size_t back = (size_t)s->chars - index;
-        at = s->size;
-        while (back && at) {
-            at--;
-            while (at && ((unsigned char)s->data[at] & 0xC0) == 0x80) at--;
-            back--;
-        }
-        jinja_pay(run, (s->size - at) / 16);
+/* `steps` characters further on. */
+static size_t walk(const jstr *s, size_t at, size_t steps) {
+    while (steps && at < s->size) {
+        at++;
+        while (at < s->size && ((unsigned char)s->data[at] & 0xC0) == 0x80) at++;
+        steps--;
     }
     return at;
+}
+
+static void make_marks(jrun *run, jstr *s) {
+    s->marks = jinja_alloc(&run->trap, ((size_t)s->chars / JINJA_MARK_EVERY + 1) * sizeof *s->marks);
+    size_t index = 0;
+    for (size_t at = 0; at < s->size; at++) {
+        if (((unsigned char)s->data[at] & 0xC0) == 0x80) continue;
+        if (index % JINJA_MARK_EVERY == 0) s->marks[index / JINJA_MARK_EVERY] = (uint32_t)at;
+        index++;
+    }
+    jinja_pay(run, s->size / 16);
+}
+
+size_t jinja_str_offset(jrun *run, const jstr *s, size_t index) {
+    size_t chars = jinja_str_chars(run, s), at = 0;
+    if (chars == s->size) return index;
+    if (index >= chars) return s->size;
+    if (index >= JINJA_MARK_EVERY && s->size < UINT32_MAX) {
+        if (!s->marks && s->shared) { /* a template's own constant is not written to */
+            jinja_pay(run, index / 16);
+            return walk(s, 0, index);
+        }
+        if (!s->marks) make_marks(run, (jstr *)s);
+        at = s->marks[index / JINJA_MARK_EVERY];
+        index %= JINJA_MARK_EVERY;
+    }
+    jinja_pay(run, index / 16);
+    return walk(s, at, index);
 }
 
 bool jinja_str_is(const jstr *s, const char *text) {
@@ -179,13 +194,15 @@ void jinja_list_push(jrun *run, jlist *list, jval item) {
 
 /* ---- dictionaries ---- */
 
-bool jinja_hashable(jval v) {
+bool jinja_hashable(jrun *run, jval v) {
     if (v.type == J_LIST || v.type == J_DICT || v.type == J_VIEW) return false;
     if (v.type != J_TUPLE) return true;
-    /* Tuples nest only as deep as the template or the data built them, which both are limited. */
-    for (size_t i = 0; i < v.list->count; i++)
-        if (!jinja_hashable(v.list->items[i])) return false;
-    return true;
+    bool hashable = true;
+    jinja_enter(run);
+    jinja_pay(run, v.list->count);
+    for (size_t i = 0; i < v.list->count && hashable; i++) hashable = jinja_hashable(run, v.list->items[i]);
+    jinja_leave(run);
+    return hashable;
 }
 
 static uint64_t mix(uint64_t h, uint64_t x) {
@@ -206,7 +223,7 @@ static uint64_t hash_bytes(uint64_t seed, const char *data, size_t size) {
 }
 
 /* Equal values hash alike: 1, 1.0 and true are one key. */
-static uint64_t hash_value(const jrun *run, jval v) {
+static uint64_t hash_value(jrun *run, jval v) {
     switch (v.type) {
     case J_STR: return hash_bytes(run->seed, v.s->data, v.s->size);
     case J_BOOL: return mix(run->seed, v.b);
@@ -217,7 +234,10 @@ static uint64_t hash_value(const jrun *run, jval v) {
         return hash_bytes(run->seed, (const char *)&v.f, sizeof v.f);
     case J_TUPLE: {
         uint64_t h = run->seed;
+        jinja_enter(run);
+        jinja_pay(run, v.list->count);
         for (size_t i = 0; i < v.list->count; i++) h = mix(h, hash_value(run, v.list->items[i]));
+        jinja_leave(run);
         return h;
     }
     case J_NONE:
@@ -273,7 +293,8 @@ static void grow_dict(jrun *run, jdict *dict) {
 }
 
 void jinja_dict_set(jrun *run, jdict *dict, jval key, jval value) {
-    if (!jinja_hashable(key)) jinja_raise(&run->trap, WEFT_ERR_FORMAT, "unhashable type: '%s'", jinja_type_name(key));
+    if (!jinja_hashable(run, key))
+        jinja_raise(&run->trap, WEFT_ERR_FORMAT, "unhashable type: '%s'", jinja_type_name(key));
     uint64_t hash = hash_value(run, key);
     jinja_pay(run, 1);
     jpair *pair = find_pair(run, dict, key, hash);

@@ -80,6 +80,19 @@ static void test_limits(void) {
     expect_error("{% for x in [1] recursive %}{{ loop([1]) }}{% endfor %}", "{}", WEFT_ERR_LIMIT, "deeper");
     expect_error("{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}", "{}", WEFT_ERR_LIMIT,
                  "steps");
+    static const char *const piles[][3] = {
+        {"()", "(ns.x,)", "{{ {ns.x: 1} }}"},         {"()", "(ns.x,)", "{{ ns.x }}"},
+        {"[]", "[ns.x]", "{{ ns.x|tojson }}"},        {"[]", "ns.x|map('list')", "{{ ns.x|list }}"},
+        {"[1]", "ns.x|select", "{{ ns.x|first }}"},   {"[]", "{'k': ns.x}", "{{ ns.x == ns.x }}{{ ns.x }}"},
+        {"[1]", "ns.x|batch(2)", "{{ ns.x|first }}"}, {"[1]", "ns.x|unique", "{{ ns.x|list }}"},
+    };
+    for (size_t i = 0; i < sizeof piles / sizeof *piles; i++) {
+        char source[512];
+        snprintf(source, sizeof source,
+                 "{%% set ns = namespace(x=%s) %%}{%% for i in range(90000) %%}{%% set ns.x = %s %%}{%% endfor %%}%s",
+                 piles[i][0], piles[i][1], piles[i][2]);
+        expect_error(source, "{}", WEFT_ERR_LIMIT, "deeper");
+    }
     expect_error("{% set ns = namespace(l=[]) %}{% for a in range(3000) %}{% set ns.l = [ns.l] %}{% endfor %}{{ ns.l "
                  "== ns.l | tojson }}{{ ns.l }}",
                  "{}", WEFT_ERR_LIMIT, "");
