@@ -5,8 +5,8 @@ import random
 from . import words
 from .questions import Question
 
-ABLE = ("I can describe simple pictures: count shapes, name colours, find things and give their boxes, "
-        "list settings and buttons, and read short signs.")
+# Only what the shipped checkpoint truly does; to be widened together with what the examination confirms.
+ABLE = "I can name the colours of shapes in simple drawings, and sometimes count them. I cannot read or find things yet."
 REFUSAL = "I am a very small model. I can only answer simple questions about pictures."
 FIXED = [
     (["Hello", "Hello!", "Hi", "Hi!", "Hey", "Good morning", "Good evening", "hello", "hi", "Hello there"], "Hello! How can I help you?"),

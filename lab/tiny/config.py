@@ -52,6 +52,7 @@ class Stage:
     crops: int = 0                   # dense text crops a step
     texts: int = 0                   # text-only sequences a step
     share: int = 5                   # questions a picture
+    scenes: float = -1.0             # share of scenes written as text among text-only sequences, the rest is chat; -1: by task
     auxiliary: float = 1.0           # weight of the auxiliary losses
     weights: dict = field(default_factory=dict)   # factors on single auxiliary losses by head name
     curriculum: float = 0.3          # share of the steps over which the number of candidates grows to full
@@ -86,6 +87,8 @@ FIRST = Plan("first", Shape(), (
     Stage("recall", "recall", steps=150, texts=14, share=5, kinds=SHAPES, sizes=SMALL, decay=0.1, floor=0.5),
     Stage("joint", "joint", steps=225, start=("recall", "look"), pictures=8, texts=2, auxiliary=0.25, weights={"kind": 6, "box": 0.2}, kinds=SHAPES, sizes=SMALL,
           share=5, decay=0.35, curriculum=0.0, level=0.5, skip=BOXES),
+    # What the model says of itself, set right at the end, when it is known.
+    Stage("words", "recall", steps=60, start=("joint",), rate=5e-4, texts=6, scenes=0.2, kinds=SHAPES, sizes=SMALL, skip=BOXES),
 ), pixels=160 * 160, save_every=10)
 
 # The next step, not yet run: long stages in the order that the first one suggests (few shapes and short answers until they

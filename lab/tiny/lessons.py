@@ -193,8 +193,9 @@ class Lessons:
 
     def texts(self, rng, count, step) -> dict:
         packed = []
+        written = self.stage.scenes if self.stage.scenes >= 0 else 0.85 if self.stage.task == "recall" else 0.35
         for i in range(count):
-            if rng.random() < (0.85 if self.stage.task == "recall" else 0.35):
+            if rng.random() < written:
                 scene = self.scene(rng, *rng.choice(list(self.stage.sizes)), step, draw=False)
                 asked = self.ask(scene, rng)
                 packed.append(sequence(self.codec, rng, asked, head=questions.as_text(scene, rng)))
