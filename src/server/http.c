@@ -12,7 +12,7 @@ void weft_http_common_headers(struct MHD_Response *response) {
     MHD_add_response_header(response, "Cross-Origin-Resource-Policy", "same-origin");
 }
 
-enum MHD_Result weft_http_json(struct MHD_Connection *connection, unsigned status, json_t *body) {
+static enum MHD_Result send_json(struct MHD_Connection *connection, unsigned status, json_t *body, const char *allow) {
     char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
     json_decref(body);
     if (!text) return MHD_NO;
@@ -23,6 +23,7 @@ enum MHD_Result weft_http_json(struct MHD_Connection *connection, unsigned statu
     }
     MHD_add_response_header(response, "Content-Type", "application/json");
     MHD_add_response_header(response, "Cache-Control", "no-store");
+    if (allow) MHD_add_response_header(response, "Allow", allow);
     if (status == MHD_HTTP_SERVICE_UNAVAILABLE) MHD_add_response_header(response, "Retry-After", "2");
     if (status == MHD_HTTP_UNAUTHORIZED) MHD_add_response_header(response, "WWW-Authenticate", "Bearer");
     weft_http_common_headers(response);
@@ -31,8 +32,20 @@ enum MHD_Result weft_http_json(struct MHD_Connection *connection, unsigned statu
     return result;
 }
 
+enum MHD_Result weft_http_json(struct MHD_Connection *connection, unsigned status, json_t *body) { return send_json(connection, status, body, NULL); }
+
+static json_t *error_object(const char *type, const char *code, const char *message) {
+    return json_pack("{s:{s:o, s:s, s:n, s:s?}}", "error", "message", weft_object_text(message), "type", type, "param", "code", code);
+}
+
 enum MHD_Result weft_http_error(struct MHD_Connection *connection, unsigned status, const char *type, const char *code, const char *message) {
-    return weft_http_json(connection, status, json_pack("{s:{s:o, s:s, s:n, s:s?}}", "error", "message", weft_object_text(message), "type", type, "param", "code", code));
+    return send_json(connection, status, error_object(type, code, message), NULL);
+}
+
+enum MHD_Result weft_http_wrong_method(struct MHD_Connection *connection, const char *allow) {
+    char message[128];
+    snprintf(message, sizeof message, "this address takes %s only", allow);
+    return send_json(connection, 405, error_object("invalid_request_error", "method_not_allowed", message), allow);
 }
 
 enum MHD_Result weft_http_fail(struct MHD_Connection *connection, const weft_error *err) {

@@ -56,10 +56,10 @@ static uint64_t announced_length(struct MHD_Connection *connection) {
 }
 
 static enum MHD_Result refuse_method(struct MHD_Connection *connection, unsigned methods) {
-    char message[128];
-    snprintf(message, sizeof message, "this address takes%s%s%s only", methods & METHOD_GET ? " GET" : "", methods & METHOD_POST ? " POST" : "",
-             methods & METHOD_DELETE ? " DELETE" : "");
-    return weft_http_error(connection, 405, "invalid_request_error", "method_not_allowed", message);
+    char allow[64];
+    snprintf(allow, sizeof allow, "%s%s%s", methods & METHOD_GET ? "GET, HEAD" : "", methods & METHOD_POST ? (methods & METHOD_GET ? ", POST" : "POST") : "",
+             methods & METHOD_DELETE ? ", DELETE" : "");
+    return weft_http_wrong_method(connection, allow);
 }
 
 /* Why a request is refused whatever its body holds. */

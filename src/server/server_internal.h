@@ -59,6 +59,7 @@ struct weft_exchange {
 /* http.c: answers. All queue a response and return MHD's verdict. */
 enum MHD_Result weft_http_json(struct MHD_Connection *connection, unsigned status, json_t *body); /* takes body */
 enum MHD_Result weft_http_error(struct MHD_Connection *connection, unsigned status, const char *type, const char *code, const char *message);
+enum MHD_Result weft_http_wrong_method(struct MHD_Connection *connection, const char *allow);
 enum MHD_Result weft_http_fail(struct MHD_Connection *connection, const weft_error *err);
 void weft_http_common_headers(struct MHD_Response *response);
 bool weft_http_host_allowed(const weft_server *server, struct MHD_Connection *connection);
