@@ -24,6 +24,14 @@ static void print_usage(FILE *file) {
     fprintf(file, "\n'weft COMMAND --help' lists a command's options. Without --model the embedded tiny model is used.\n");
 }
 
+/* A full disk must not pass for a complete answer. */
+static int check_output(int code) {
+    bool failed = fflush(stdout) != 0 || ferror(stdout);
+    if (code != 0 || !failed) return code;
+    fprintf(stderr, "weft: error: standard output cannot be written\n");
+    return 1;
+}
+
 int weft_cli_main(int argc, char **argv) {
     if (argc < 2) {
         print_usage(stderr);
@@ -38,7 +46,7 @@ int weft_cli_main(int argc, char **argv) {
         return 0;
     }
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-        if (strcmp(argv[1], commands[i].name) == 0) return commands[i].run(argc - 1, argv + 1);
+        if (strcmp(argv[1], commands[i].name) == 0) return check_output(commands[i].run(argc - 1, argv + 1));
     fprintf(stderr, "weft: error: unknown command '%s'\n\n", argv[1]);
     print_usage(stderr);
     return 2;
