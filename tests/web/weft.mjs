@@ -1,0 +1,29 @@
+// Starts the program that WEFT_BIN names on a small random model, for tests that want the real server.
+import { spawn } from "node:child_process";
+import { fileURLToPath } from "node:url";
+
+const START_MS = 60_000;
+
+const golden = (model) => fileURLToPath(new URL(`../golden/models/${model}/model`, import.meta.url));
+
+/** close() ends it with SIGTERM and gives its exit code. */
+export async function startWeft({ model = "dense_tied", options = [] } = {}) {
+  const child = spawn(process.env.WEFT_BIN, ["serve", "--port", "0", "--memory", "256M", "--model", `tiny=${golden(model)}`, ...options],
+    { stdio: ["ignore", "ignore", "pipe"] });
+  const ended = new Promise((resolve) => child.once("exit", (code, signal) => resolve(code ?? signal)));
+  let said = "";
+  const url = await new Promise((resolve, reject) => {
+    const giveUp = (why) => (child.kill("SIGKILL"), reject(new Error(`weft does not start: ${why}\n${said}`)));
+    const timer = setTimeout(giveUp, START_MS, "it takes too long");
+    child.once("error", giveUp);
+    child.once("exit", (code) => giveUp(`it exits with ${code}`));
+    child.stderr.setEncoding("utf8").on("data", (text) => {
+      said += text;
+      const found = said.match(/http:\/\/localhost:(\d+)\//);
+      if (!found) return;
+      clearTimeout(timer);
+      resolve(`http://127.0.0.1:${found[1]}`);
+    });
+  });
+  return { url, seen: null, close: async () => (child.kill("SIGTERM"), ended) };
+}
