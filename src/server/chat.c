@@ -1,7 +1,8 @@
 /* POST /v1/chat/completions: one answer, whole or as a stream of server-sent events.
  *
- * Both forms read the same events of a weft_request. A stream's status line waits for the first event, so that a picture
- * that cannot be read is a plain 400 and not a broken stream; a client that asked for progress gets its stream at once. */
+ * Both forms read the same events of a weft_request. A stream's status line waits for the first event, so that a
+ * picture that cannot be read is a plain 400 and not a broken stream; a client that asked for progress gets its stream
+ * at once. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -38,7 +39,9 @@ static void chat_free(void *context) {
     free(chat);
 }
 
-static const char *openai_reason(const char *reason) { return strcmp(reason, "cancelled") == 0 ? "stop" : reason; }
+static const char *openai_reason(const char *reason) {
+    return strcmp(reason, "cancelled") == 0 ? "stop" : reason;
+}
 
 /* ---- the whole answer at once ---------------------------------------------------------------------------------- */
 
@@ -50,13 +53,19 @@ typedef struct whole_answer {
 static json_t *completion_object(const chat_exchange *chat, const whole_answer *answer, const weft_event *done) {
     json_t *message = json_pack("{s:s}", "role", "assistant");
     bool calls = json_array_size(answer->tool_calls) > 0;
-    json_object_set_new(message, "content", answer->content.size || !calls ? json_stringn(answer->content.data ? answer->content.data : "", answer->content.size) : json_null());
+    json_object_set_new(message, "content",
+                        answer->content.size || !calls
+                            ? json_stringn(answer->content.data ? answer->content.data : "", answer->content.size)
+                            : json_null());
     json_object_set_new(message, "refusal", json_null());
-    if (answer->reasoning.size) json_object_set_new(message, "reasoning_content", json_stringn(answer->reasoning.data, answer->reasoning.size));
+    if (answer->reasoning.size)
+        json_object_set_new(message, "reasoning_content", json_stringn(answer->reasoning.data, answer->reasoning.size));
     if (calls) json_object_set(message, "tool_calls", answer->tool_calls);
-    json_t *body = json_pack("{s:s, s:s, s:I, s:s, s:[{s:i, s:o, s:n, s:s}], s:o, s:o}", "id", chat->id, "object", "chat.completion", "created",
-                             (json_int_t)chat->created, "model", chat->model->id, "choices", "index", 0, "message", message, "logprobs",
-                             "finish_reason", openai_reason(done->finish_reason), "usage", weft_object_usage(&done->usage), "weft", weft_object_timings(&done->usage));
+    json_t *body =
+        json_pack("{s:s, s:s, s:I, s:s, s:[{s:i, s:o, s:n, s:s}], s:o, s:o}", "id", chat->id, "object",
+                  "chat.completion", "created", (json_int_t)chat->created, "model", chat->model->id, "choices", "index",
+                  0, "message", message, "logprobs", "finish_reason", openai_reason(done->finish_reason), "usage",
+                  weft_object_usage(&done->usage), "weft", weft_object_timings(&done->usage));
     return body;
 }
 
@@ -73,7 +82,9 @@ static enum MHD_Result answer_whole(chat_exchange *chat) {
         weft_status status = WEFT_OK;
         switch (event.kind) {
         case WEFT_EVENT_CONTENT: status = weft_buffer_append(&answer.content, event.text, event.text_size, &err); break;
-        case WEFT_EVENT_REASONING: status = weft_buffer_append(&answer.reasoning, event.text, event.text_size, &err); break;
+        case WEFT_EVENT_REASONING:
+            status = weft_buffer_append(&answer.reasoning, event.text, event.text_size, &err);
+            break;
         case WEFT_EVENT_TOOL_CALL:
             json_array_append_new(answer.tool_calls, weft_object_tool_call(event.text, event.text_size, -1));
             break;
@@ -103,7 +114,8 @@ static enum MHD_Result answer_whole(chat_exchange *chat) {
 
 static void put_line(chat_exchange *chat, const char *prefix, const char *text, size_t size) {
     weft_error ignored;
-    if (weft_buffer_puts(&chat->out, prefix, &ignored) != WEFT_OK || weft_buffer_append(&chat->out, text, size, &ignored) != WEFT_OK ||
+    if (weft_buffer_puts(&chat->out, prefix, &ignored) != WEFT_OK ||
+        weft_buffer_append(&chat->out, text, size, &ignored) != WEFT_OK ||
         weft_buffer_puts(&chat->out, "\n\n", &ignored) != WEFT_OK)
         chat->finished = true; /* nothing better can be done for a reader that is this far behind */
 }
@@ -117,8 +129,8 @@ static void put_json(chat_exchange *chat, json_t *object) {
 
 /* A chunk; `choices` is taken over. */
 static json_t *chunk_object(const chat_exchange *chat, json_t *choices) {
-    json_t *chunk = json_pack("{s:s, s:s, s:I, s:s, s:o}", "id", chat->id, "object", "chat.completion.chunk", "created", (json_int_t)chat->created,
-                              "model", chat->model->id, "choices", choices);
+    json_t *chunk = json_pack("{s:s, s:s, s:I, s:s, s:o}", "id", chat->id, "object", "chat.completion.chunk", "created",
+                              (json_int_t)chat->created, "model", chat->model->id, "choices", choices);
     if (chat->include_usage) json_object_set_new(chunk, "usage", json_null());
     return chunk;
 }
@@ -129,7 +141,8 @@ static void put_delta(chat_exchange *chat, json_t *delta, const char *finish_rea
         if (!json_object_get(delta, "content")) json_object_set_new(delta, "content", json_string(""));
         chat->role_sent = true;
     }
-    json_t *choice = json_pack("{s:i, s:o, s:n, s:s?}", "index", 0, "delta", delta, "logprobs", "finish_reason", finish_reason);
+    json_t *choice =
+        json_pack("{s:i, s:o, s:n, s:s?}", "index", 0, "delta", delta, "logprobs", "finish_reason", finish_reason);
     put_json(chat, chunk_object(chat, json_pack("[o]", choice)));
 }
 
@@ -137,13 +150,16 @@ static void put_progress(chat_exchange *chat, const weft_progress *p) {
     static const struct {
         const char *stage, *unit;
     } names[] = {
-        [WEFT_STAGE_QUEUED] = {"queued", "requests"}, [WEFT_STAGE_DECODE] = {"decode", "images"},     [WEFT_STAGE_VISION] = {"vision", "layers"},
-        [WEFT_STAGE_PREFILL] = {"prefill", "tokens"}, [WEFT_STAGE_GENERATE] = {"generate", "tokens"},
+        [WEFT_STAGE_QUEUED] = {"queued", "requests"},   [WEFT_STAGE_DECODE] = {"decode", "images"},
+        [WEFT_STAGE_VISION] = {"vision", "layers"},     [WEFT_STAGE_PREFILL] = {"prefill", "tokens"},
+        [WEFT_STAGE_GENERATE] = {"generate", "tokens"},
     };
     json_t *eta = p->eta_ms >= 0 ? json_integer(p->eta_ms) : json_null();
     json_t *chunk = chunk_object(chat, json_array());
-    json_object_set_new(chunk, "weft", json_pack("{s:{s:s, s:I, s:I, s:s, s:I, s:o}}", "progress", "stage", names[p->stage].stage, "done", (json_int_t)p->done,
-                                                 "total", (json_int_t)p->total, "unit", names[p->stage].unit, "elapsed_ms", (json_int_t)p->elapsed_ms, "eta_ms", eta));
+    json_object_set_new(chunk, "weft",
+                        json_pack("{s:{s:s, s:I, s:I, s:s, s:I, s:o}}", "progress", "stage", names[p->stage].stage,
+                                  "done", (json_int_t)p->done, "total", (json_int_t)p->total, "unit",
+                                  names[p->stage].unit, "elapsed_ms", (json_int_t)p->elapsed_ms, "eta_ms", eta));
     put_json(chat, chunk);
 }
 
@@ -165,8 +181,12 @@ static void put_event(chat_exchange *chat, const weft_event *event) {
     case WEFT_EVENT_PROGRESS:
         if (chat->progress) put_progress(chat, &event->progress);
         break;
-    case WEFT_EVENT_CONTENT: put_delta(chat, json_pack("{s:s%}", "content", event->text, event->text_size), NULL); break;
-    case WEFT_EVENT_REASONING: put_delta(chat, json_pack("{s:s%}", "reasoning_content", event->text, event->text_size), NULL); break;
+    case WEFT_EVENT_CONTENT:
+        put_delta(chat, json_pack("{s:s%}", "content", event->text, event->text_size), NULL);
+        break;
+    case WEFT_EVENT_REASONING:
+        put_delta(chat, json_pack("{s:s%}", "reasoning_content", event->text, event->text_size), NULL);
+        break;
     case WEFT_EVENT_TOOL_CALL: {
         json_t *call = weft_object_tool_call(event->text, event->text_size, chat->tool_calls++);
         put_delta(chat, json_pack("{s:[o]}", "tool_calls", call), NULL);
@@ -191,9 +211,11 @@ static ssize_t stream_read(void *context, uint64_t position, char *buffer, size_
         chat->sent = 0;
         weft_event event;
         weft_request_poll(chat->request, POLL_MS, &event);
-        if (atomic_load(&chat->server->stopping) || weft_http_disconnected(chat->connection)) return MHD_CONTENT_READER_END_WITH_ERROR;
+        if (atomic_load(&chat->server->stopping) || weft_http_disconnected(chat->connection))
+            return MHD_CONTENT_READER_END_WITH_ERROR;
         put_event(chat, &event);
-        if (chat->out.size == 0 && weft_now_ms() - chat->last_sent_ms > WEFT_HTTP_KEEP_ALIVE_MS) put_line(chat, ": ", "waiting", 7);
+        if (chat->out.size == 0 && weft_now_ms() - chat->last_sent_ms > WEFT_HTTP_KEEP_ALIVE_MS)
+            put_line(chat, ": ", "waiting", 7);
     }
     size_t n = chat->out.size - chat->sent < max ? chat->out.size - chat->sent : max;
     memcpy(buffer, chat->out.data + chat->sent, n);
@@ -215,13 +237,15 @@ static enum MHD_Result answer_stream(chat_exchange *chat) {
             chat_free(chat);
             return result;
         }
-        if (event.kind == WEFT_EVENT_PROGRESS && event.progress.stage < WEFT_STAGE_PREFILL) continue; /* a picture may still be refused */
+        if (event.kind == WEFT_EVENT_PROGRESS && event.progress.stage < WEFT_STAGE_PREFILL)
+            continue; /* a picture may still be refused */
         if (event.kind != WEFT_EVENT_NONE) break;
     }
     put_event(chat, &event);
     chat->last_sent_ms = weft_now_ms();
     struct MHD_Connection *connection = chat->connection;
-    struct MHD_Response *response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, stream_read, chat, chat_free);
+    struct MHD_Response *response =
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, stream_read, chat, chat_free);
     if (!response) {
         chat_free(chat);
         return MHD_NO;
@@ -242,8 +266,10 @@ static weft_status read_envelope(chat_exchange *chat, const weft_buffer *body, j
     weft_json_member members[] = {{.name = "model"}, {.name = "stream"}, {.name = "stream_options"}, {.name = "weft"}};
     WEFT_TRY(weft_json_members(body->data ? body->data : "", body->size, WEFT_HTTP_VALUES_MAX, members, 4, err));
     *model = weft_json_member_value(&members[0]);
-    if (members[0].text && !json_is_string(*model) && !json_is_null(*model)) return weft_fail(err, WEFT_ERR_INVALID, "'model' must be a string");
-    json_t *stream = weft_json_member_value(&members[1]), *options = weft_json_member_value(&members[2]), *weft = weft_json_member_value(&members[3]);
+    if (members[0].text && !json_is_string(*model) && !json_is_null(*model))
+        return weft_fail(err, WEFT_ERR_INVALID, "'model' must be a string");
+    json_t *stream = weft_json_member_value(&members[1]), *options = weft_json_member_value(&members[2]),
+           *weft = weft_json_member_value(&members[3]);
     chat->stream = json_is_true(stream);
     chat->include_usage = json_is_true(json_object_get(options, "include_usage"));
     chat->progress = json_is_true(json_object_get(weft, "progress"));
@@ -260,7 +286,8 @@ static enum MHD_Result refuse_model(const weft_server *server, struct MHD_Connec
     weft_status status = weft_buffer_printf(&message, &err, "the model '%.200s' is not served here; served:", name);
     for (int i = 0; status == WEFT_OK && i < server->options.model_count; i++)
         status = weft_buffer_printf(&message, &err, "%s %s", i ? "," : "", server->options.models[i].id);
-    enum MHD_Result result = weft_http_error(connection, 404, "invalid_request_error", "model_not_found", message.data ? message.data : "model not found");
+    enum MHD_Result result = weft_http_error(connection, 404, "invalid_request_error", "model_not_found",
+                                             message.data ? message.data : "model not found");
     weft_buffer_free(&message);
     return result;
 }
@@ -280,7 +307,8 @@ static weft_status resolve(void *context, const char *url, void **data, size_t *
 
 /* Hands the body to the engine and frees it: the answer may take long. */
 static weft_status submit(chat_exchange *chat, weft_exchange *exchange, weft_error *err) {
-    weft_request_options options = {.json = exchange->body.data, .json_size = exchange->body.size, .resolve = resolve, .resolve_context = chat};
+    weft_request_options options = {
+        .json = exchange->body.data, .json_size = exchange->body.size, .resolve = resolve, .resolve_context = chat};
     weft_status status = weft_engine_submit(chat->model->engine, &options, &chat->request, err);
     weft_buffer_free(&exchange->body);
     chat->reserved += exchange->reserved; /* pictures of the body live on, decoded */

@@ -1,7 +1,7 @@
 /* /v1/files: uploaded pictures and clips, kept until the server ends.
  *
- * Bytes go to unlinked temporary files, never to memory as a whole; counts and bytes have named limits, and a full store
- * refuses instead of forgetting what somebody may still refer to. */
+ * Bytes go to unlinked temporary files, never to memory as a whole; counts and bytes have named limits, and a full
+ * store refuses instead of forgetting what somebody may still refer to. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -72,12 +72,16 @@ static bool open_upload(weft_uploads *uploads, const char *id, int *file, size_t
 weft_status weft_uploads_read(weft_uploads *uploads, const char *id, void **data, size_t *size, weft_error *err) {
     int file;
     size_t bytes;
-    if (!open_upload(uploads, id, &file, &bytes)) return weft_fail(err, WEFT_ERR_INVALID, "'%.100s' is neither a data: URL nor the id of an uploaded file (POST /v1/files)", id);
+    if (!open_upload(uploads, id, &file, &bytes))
+        return weft_fail(err, WEFT_ERR_INVALID,
+                         "'%.100s' is neither a data: URL nor the id of an uploaded file (POST /v1/files)", id);
     char *out = malloc(bytes ? bytes : 1);
     weft_status status = out && file >= 0 ? WEFT_OK : weft_fail(err, WEFT_ERR_MEMORY, "uploaded file: no memory");
     for (size_t at = 0; status == WEFT_OK && at < bytes;) {
         ssize_t n = pread(file, out + at, bytes - at, (off_t)at);
-        if (n <= 0) status = weft_fail(err, WEFT_ERR_IO, "uploaded file: cannot be read back: %s", n < 0 ? strerror(errno) : "it is shorter than it was");
+        if (n <= 0)
+            status = weft_fail(err, WEFT_ERR_IO, "uploaded file: cannot be read back: %s",
+                               n < 0 ? strerror(errno) : "it is shorter than it was");
         at += n > 0 ? (size_t)n : 0;
     }
     if (file >= 0) close(file);
@@ -114,8 +118,9 @@ static bool reserve(weft_uploads *uploads, struct weft_upload_parts *parts, uint
     return fits;
 }
 
-static enum MHD_Result take_part(void *context, enum MHD_ValueKind kind, const char *key, const char *filename, const char *type,
-                                 const char *encoding, const char *data, uint64_t offset, size_t size) {
+static enum MHD_Result take_part(void *context, enum MHD_ValueKind kind, const char *key, const char *filename,
+                                 const char *type, const char *encoding, const char *data, uint64_t offset,
+                                 size_t size) {
     (void)kind, (void)type, (void)encoding;
     weft_exchange *exchange = context;
     struct weft_upload_parts *parts = exchange->upload;
@@ -136,15 +141,19 @@ static enum MHD_Result take_part(void *context, enum MHD_ValueKind kind, const c
         snprintf(parts->entry.name, sizeof parts->entry.name, "%s", filename ? filename : "file");
         parts->entry.file = open_unlinked();
         if (parts->entry.file < 0)
-            exchange->status = weft_fail(&exchange->error, WEFT_ERR_IO, "upload: no temporary file can be made: %s", strerror(errno));
+            exchange->status =
+                weft_fail(&exchange->error, WEFT_ERR_IO, "upload: no temporary file can be made: %s", strerror(errno));
     }
     if (exchange->status == WEFT_OK && size > WEFT_UPLOAD_BYTES_MAX - parts->entry.size)
-        exchange->status = weft_fail(&exchange->error, WEFT_ERR_LIMIT, "the file is over the limit of %d MiB", WEFT_UPLOAD_BYTES_MAX >> 20);
+        exchange->status = weft_fail(&exchange->error, WEFT_ERR_LIMIT, "the file is over the limit of %d MiB",
+                                     WEFT_UPLOAD_BYTES_MAX >> 20);
     if (exchange->status == WEFT_OK && !reserve(exchange->server->uploads, parts, size))
         exchange->status = weft_fail(&exchange->error, WEFT_ERR_LIMIT, "%s", store_full);
     for (size_t at = 0; exchange->status == WEFT_OK && at < size;) {
         ssize_t n = write(parts->entry.file, data + at, size - at);
-        if (n < 0 && errno != EINTR) exchange->status = weft_fail(&exchange->error, WEFT_ERR_IO, "upload: cannot be stored: %s", strerror(errno));
+        if (n < 0 && errno != EINTR)
+            exchange->status =
+                weft_fail(&exchange->error, WEFT_ERR_IO, "upload: cannot be stored: %s", strerror(errno));
         at += n > 0 ? (size_t)n : 0;
     }
     if (exchange->status == WEFT_OK) parts->entry.size += size;
@@ -159,7 +168,9 @@ weft_status weft_upload_begin(weft_exchange *exchange, struct MHD_Connection *co
     if (!exchange->upload) return weft_fail(&exchange->error, WEFT_ERR_MEMORY, "upload: no memory");
     exchange->upload->entry.file = -1;
     exchange->form = multipart ? MHD_create_post_processor(connection, FORM_BUFFER, take_part, exchange) : NULL;
-    if (!exchange->form) return weft_fail(&exchange->error, WEFT_ERR_INVALID, "POST /v1/files takes multipart/form-data with a 'file' part");
+    if (!exchange->form)
+        return weft_fail(&exchange->error, WEFT_ERR_INVALID,
+                         "POST /v1/files takes multipart/form-data with a 'file' part");
     return WEFT_OK;
 }
 
@@ -167,11 +178,13 @@ void weft_upload_finish(weft_exchange *exchange) {
     enum MHD_Result whole = MHD_destroy_post_processor(exchange->form);
     exchange->form = NULL;
     if (whole == MHD_NO && exchange->status == WEFT_OK)
-        exchange->status = weft_fail(&exchange->error, WEFT_ERR_INVALID, "the multipart form is malformed or cut short");
+        exchange->status =
+            weft_fail(&exchange->error, WEFT_ERR_INVALID, "the multipart form is malformed or cut short");
 }
 
 void weft_upload_free(weft_exchange *exchange) {
-    if (exchange->form) MHD_destroy_post_processor(exchange->form); /* the connection broke; take_part may run once more */
+    if (exchange->form)
+        MHD_destroy_post_processor(exchange->form); /* the connection broke; take_part may run once more */
     exchange->form = NULL;
     if (!exchange->upload) return;
     weft_uploads *uploads = exchange->server->uploads;
@@ -184,8 +197,9 @@ void weft_upload_free(weft_exchange *exchange) {
 }
 
 static json_t *file_object(const upload *entry) {
-    return json_pack("{s:s, s:s, s:I, s:I, s:o, s:o, s:s}", "id", entry->id, "object", "file", "bytes", (json_int_t)entry->size, "created_at",
-                     (json_int_t)entry->created, "filename", weft_object_text(entry->name), "purpose",
+    return json_pack("{s:s, s:s, s:I, s:I, s:o, s:o, s:s}", "id", entry->id, "object", "file", "bytes",
+                     (json_int_t)entry->size, "created_at", (json_int_t)entry->created, "filename",
+                     weft_object_text(entry->name), "purpose",
                      weft_object_text(entry->purpose[0] ? entry->purpose : "vision"), "status", "processed");
 }
 
@@ -193,7 +207,9 @@ enum MHD_Result weft_http_upload(weft_exchange *exchange, struct MHD_Connection 
     weft_uploads *uploads = exchange->server->uploads;
     if (exchange->status != WEFT_OK) return weft_http_fail(connection, &exchange->error);
     upload *entry = &exchange->upload->entry;
-    if (!exchange->upload->has_file) return weft_http_error(connection, 400, "invalid_request_error", NULL, "the form has no 'file' part, or it is empty");
+    if (!exchange->upload->has_file)
+        return weft_http_error(connection, 400, "invalid_request_error", NULL,
+                               "the form has no 'file' part, or it is empty");
     weft_object_id(entry->id, sizeof entry->id, "file-");
     entry->created = (long long)time(NULL);
     pthread_mutex_lock(&uploads->mutex);
@@ -240,16 +256,19 @@ enum MHD_Result weft_http_files(weft_server *server, struct MHD_Connection *conn
     for (int i = 0; i < WEFT_UPLOADS_MAX; i++)
         if (uploads->slots[i].file >= 0) json_array_append_new(list, file_object(&uploads->slots[i]));
     pthread_mutex_unlock(&uploads->mutex);
-    return weft_http_json(connection, MHD_HTTP_OK, json_pack("{s:s, s:o, s:b}", "object", "list", "data", list, "has_more", 0));
+    return weft_http_json(connection, MHD_HTTP_OK,
+                          json_pack("{s:s, s:o, s:b}", "object", "list", "data", list, "has_more", 0));
 }
 
-enum MHD_Result weft_http_file(weft_server *server, struct MHD_Connection *connection, const char *method, const char *id) {
+enum MHD_Result weft_http_file(weft_server *server, struct MHD_Connection *connection, const char *method,
+                               const char *id) {
     weft_uploads *uploads = server->uploads;
     bool delete = strcmp(method, "DELETE") == 0;
     const char *slash = strchr(id, '/');
     if (slash) {
-        char key[sizeof ((upload *)0)->id];
-        if (delete || strcmp(slash, "/content") != 0 || (size_t)(slash - id) >= sizeof key) return no_such_file(connection);
+        char key[sizeof((upload *)0)->id];
+        if (delete || strcmp(slash, "/content") != 0 || (size_t)(slash - id) >= sizeof key)
+            return no_such_file(connection);
         memcpy(key, id, (size_t)(slash - id));
         key[slash - id] = 0;
         return send_content(server, connection, key);

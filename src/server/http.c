@@ -32,13 +32,17 @@ static enum MHD_Result send_json(struct MHD_Connection *connection, unsigned sta
     return result;
 }
 
-enum MHD_Result weft_http_json(struct MHD_Connection *connection, unsigned status, json_t *body) { return send_json(connection, status, body, NULL); }
-
-static json_t *error_object(const char *type, const char *code, const char *message) {
-    return json_pack("{s:{s:o, s:s, s:n, s:s?}}", "error", "message", weft_object_text(message), "type", type, "param", "code", code);
+enum MHD_Result weft_http_json(struct MHD_Connection *connection, unsigned status, json_t *body) {
+    return send_json(connection, status, body, NULL);
 }
 
-enum MHD_Result weft_http_error(struct MHD_Connection *connection, unsigned status, const char *type, const char *code, const char *message) {
+static json_t *error_object(const char *type, const char *code, const char *message) {
+    return json_pack("{s:{s:o, s:s, s:n, s:s?}}", "error", "message", weft_object_text(message), "type", type, "param",
+                     "code", code);
+}
+
+enum MHD_Result weft_http_error(struct MHD_Connection *connection, unsigned status, const char *type, const char *code,
+                                const char *message) {
     return send_json(connection, status, error_object(type, code, message), NULL);
 }
 
@@ -101,4 +105,6 @@ bool weft_http_reserve(weft_server *server, uint64_t bytes) {
     return false;
 }
 
-void weft_http_release(weft_server *server, uint64_t bytes) { atomic_fetch_sub(&server->in_flight, bytes); }
+void weft_http_release(weft_server *server, uint64_t bytes) {
+    atomic_fetch_sub(&server->in_flight, bytes);
+}

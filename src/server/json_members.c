@@ -1,8 +1,8 @@
 /* Members of the object at the top of a JSON text: see server_internal.h.
  *
- * A chat request may be hundreds of megabytes of base64. The engine parses and checks it; the server needs three or four
- * small members, and has to know before anything is built that the text is not millions of tiny values. One pass, no
- * recursion, nothing allocated but for a name with escapes. */
+ * A chat request may be hundreds of megabytes of base64. The engine parses and checks it; the server needs three or
+ * four small members, and has to know before anything is built that the text is not millions of tiny values. One pass,
+ * no recursion, nothing allocated but for a name with escapes. */
 #include <string.h>
 
 #include "server/server_internal.h"
@@ -72,11 +72,13 @@ static bool same_name(const char *text, size_t size, const char *name) {
 }
 
 static weft_status broken(const scan *s, weft_error *err) {
-    if (s->values > s->values_max) return weft_fail(err, WEFT_ERR_LIMIT, "the request has more than %zu JSON values", s->values_max);
+    if (s->values > s->values_max)
+        return weft_fail(err, WEFT_ERR_LIMIT, "the request has more than %zu JSON values", s->values_max);
     return weft_fail(err, WEFT_ERR_INVALID, "the request is not a JSON object, or it is cut short");
 }
 
-weft_status weft_json_members(const char *text, size_t size, size_t values_max, weft_json_member *members, int count, weft_error *err) {
+weft_status weft_json_members(const char *text, size_t size, size_t values_max, weft_json_member *members, int count,
+                              weft_error *err) {
     scan s = {.at = text, .end = text + size, .values_max = values_max};
     for (int i = 0; i < count; i++) members[i].text = NULL;
     skip_blank(&s);
@@ -95,7 +97,8 @@ weft_status weft_json_members(const char *text, size_t size, size_t values_max, 
             if (same_name(name, name_size, members[i].name)) {
                 members[i].text = value;
                 members[i].size = (size_t)(s.at - value);
-                while (members[i].size && strchr(" \t\r\n", value[members[i].size - 1]) && value[members[i].size - 1]) members[i].size--;
+                while (members[i].size && strchr(" \t\r\n", value[members[i].size - 1]) && value[members[i].size - 1])
+                    members[i].size--;
             }
         if (s.at == s.end || *s.at != ',') break;
         s.at++;

@@ -53,10 +53,13 @@ weft_status weft_models_load(weft_server *server, weft_error *err) {
         const weft_server_model *model = &server->options.models[i];
         const weft_model_info *info = weft_model_get_info(model->model);
         json_t *id = json_string(model->id);
-        if (!id) return weft_fail(err, WEFT_ERR_INVALID, "the name of model %d is not UTF-8: give it one, as --model NAME=PATH", i + 1);
-        json_t *about = json_pack("{s:b, s:b, s:I, s:b, s:s, s:I, s:s, s:s, s:i, s:[]}", "vision", info->vision, "thinking", info->thinking,
-                                  "context_length", (json_int_t)info->context_length, "embedded", model->embedded, "about", "", "parameters",
-                                  (json_int_t)info->parameters, "architecture", info->architecture, "cpu", weft_engine_cpu_level(model->engine),
+        if (!id)
+            return weft_fail(err, WEFT_ERR_INVALID,
+                             "the name of model %d is not UTF-8: give it one, as --model NAME=PATH", i + 1);
+        json_t *about = json_pack("{s:b, s:b, s:I, s:b, s:s, s:I, s:s, s:s, s:i, s:[]}", "vision", info->vision,
+                                  "thinking", info->thinking, "context_length", (json_int_t)info->context_length,
+                                  "embedded", model->embedded, "about", "", "parameters", (json_int_t)info->parameters,
+                                  "architecture", info->architecture, "cpu", weft_engine_cpu_level(model->engine),
                                   "threads", weft_engine_threads(model->engine), "samples");
         if (model->samples) {
             weft_status status = load_samples(server, model, about, err);
@@ -66,8 +69,8 @@ weft_status weft_models_load(weft_server *server, weft_error *err) {
                 return status;
             }
         }
-        json_array_append_new(list, json_pack("{s:o, s:s, s:I, s:s, s:o}", "id", id, "object", "model", "created", (json_int_t)time(NULL),
-                                              "owned_by", "weft", "weft", about));
+        json_array_append_new(list, json_pack("{s:o, s:s, s:I, s:s, s:o}", "id", id, "object", "model", "created",
+                                              (json_int_t)time(NULL), "owned_by", "weft", "weft", about));
     }
     return WEFT_OK;
 }
@@ -83,9 +86,11 @@ enum MHD_Result weft_http_models(weft_server *server, struct MHD_Connection *con
     if (!id) return weft_http_json(connection, MHD_HTTP_OK, json_incref(server->models));
     size_t i;
     json_t *item;
-    json_array_foreach(json_object_get(server->models, "data"), i, item)
-        if (strcmp(json_string_value(json_object_get(item, "id")), id) == 0) return weft_http_json(connection, MHD_HTTP_OK, json_incref(item));
-    return weft_http_error(connection, 404, "invalid_request_error", "model_not_found", "no such model is served here; GET /v1/models lists them");
+    json_array_foreach(json_object_get(server->models, "data"), i,
+                       item) if (strcmp(json_string_value(json_object_get(item, "id")), id) ==
+                                 0) return weft_http_json(connection, MHD_HTTP_OK, json_incref(item));
+    return weft_http_error(connection, 404, "invalid_request_error", "model_not_found",
+                           "no such model is served here; GET /v1/models lists them");
 }
 
 enum MHD_Result weft_http_sample(weft_server *server, struct MHD_Connection *connection, const char *url) {
@@ -94,7 +99,8 @@ enum MHD_Result weft_http_sample(weft_server *server, struct MHD_Connection *con
     if (!path || weft_read_file(path, SAMPLE_BYTES_MAX, &bytes, NULL) != WEFT_OK)
         return weft_http_error(connection, 404, "invalid_request_error", "not_found", "no such sample");
     size_t size = bytes.size;
-    struct MHD_Response *response = MHD_create_response_from_buffer(size, weft_buffer_take(&bytes), MHD_RESPMEM_MUST_FREE);
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(size, weft_buffer_take(&bytes), MHD_RESPMEM_MUST_FREE);
     if (!response) return MHD_NO;
     const char *dot = strrchr(path, '.');
     bool jpeg = dot && (strcmp(dot, ".jpg") == 0 || strcmp(dot, ".jpeg") == 0), webp = dot && strcmp(dot, ".webp") == 0;

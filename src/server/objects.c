@@ -34,30 +34,60 @@ json_t *weft_object_error(const weft_error *err, unsigned *status) {
     const char *type = "invalid_request_error", *code = NULL;
     switch (err->status) {
     case WEFT_ERR_INVALID: *status = 400; break;
-    case WEFT_ERR_FORMAT: *status = 400; code = "invalid_media"; break;
-    case WEFT_ERR_UNSUPPORTED: *status = 400; code = "unsupported"; break;
-    case WEFT_ERR_NOT_FOUND: *status = 404; code = "not_found"; break;
-    case WEFT_ERR_CONTEXT: *status = 400; code = "context_length_exceeded"; break; /* as OpenAI's: clients shorten and retry */
-    case WEFT_ERR_LIMIT: *status = 413; code = "limit_exceeded"; break;
-    case WEFT_ERR_MEMORY: *status = 503; type = "server_error"; code = "out_of_memory"; break;
-    case WEFT_ERR_BUSY: *status = 503; type = "server_error"; code = "busy"; break;
-    default: *status = 500; type = "server_error"; break;
+    case WEFT_ERR_FORMAT:
+        *status = 400;
+        code = "invalid_media";
+        break;
+    case WEFT_ERR_UNSUPPORTED:
+        *status = 400;
+        code = "unsupported";
+        break;
+    case WEFT_ERR_NOT_FOUND:
+        *status = 404;
+        code = "not_found";
+        break;
+    case WEFT_ERR_CONTEXT:
+        *status = 400;
+        code = "context_length_exceeded";
+        break; /* as OpenAI's: clients shorten and retry */
+    case WEFT_ERR_LIMIT:
+        *status = 413;
+        code = "limit_exceeded";
+        break;
+    case WEFT_ERR_MEMORY:
+        *status = 503;
+        type = "server_error";
+        code = "out_of_memory";
+        break;
+    case WEFT_ERR_BUSY:
+        *status = 503;
+        type = "server_error";
+        code = "busy";
+        break;
+    default:
+        *status = 500;
+        type = "server_error";
+        break;
     }
-    return json_pack("{s:{s:o, s:s, s:n, s:s?}}", "error", "message", weft_object_text(err->message), "type", type, "param", "code", code);
+    return json_pack("{s:{s:o, s:s, s:n, s:s?}}", "error", "message", weft_object_text(err->message), "type", type,
+                     "param", "code", code);
 }
 
 json_t *weft_object_usage(const weft_usage *u) {
-    return json_pack("{s:I, s:I, s:I, s:{s:I}, s:{s:I}}", "prompt_tokens", (json_int_t)u->prompt_tokens, "completion_tokens",
-                     (json_int_t)u->completion_tokens, "total_tokens", (json_int_t)(u->prompt_tokens + u->completion_tokens),
-                     "prompt_tokens_details", "cached_tokens", (json_int_t)u->cached_tokens, "completion_tokens_details",
-                     "reasoning_tokens", (json_int_t)u->reasoning_tokens);
+    return json_pack("{s:I, s:I, s:I, s:{s:I}, s:{s:I}}", "prompt_tokens", (json_int_t)u->prompt_tokens,
+                     "completion_tokens", (json_int_t)u->completion_tokens, "total_tokens",
+                     (json_int_t)(u->prompt_tokens + u->completion_tokens), "prompt_tokens_details", "cached_tokens",
+                     (json_int_t)u->cached_tokens, "completion_tokens_details", "reasoning_tokens",
+                     (json_int_t)u->reasoning_tokens);
 }
 
 json_t *weft_object_timings(const weft_usage *u) {
     double prompt_rate = u->prompt_ms > 0 ? (double)u->prompt_tokens / u->prompt_ms * 1e3 : 0;
-    double rate = u->generate_ms > 0 && u->completion_tokens > 1 ? (double)(u->completion_tokens - 1) / u->generate_ms * 1e3 : 0;
-    return json_pack("{s:{s:f, s:f, s:f, s:f, s:f, s:f}}", "timings", "queue_ms", u->queue_ms, "prompt_ms", u->prompt_ms, "first_token_ms",
-                     u->first_token_ms, "generate_ms", u->generate_ms, "prompt_tokens_per_s", prompt_rate, "tokens_per_s", rate);
+    double rate =
+        u->generate_ms > 0 && u->completion_tokens > 1 ? (double)(u->completion_tokens - 1) / u->generate_ms * 1e3 : 0;
+    return json_pack("{s:{s:f, s:f, s:f, s:f, s:f, s:f}}", "timings", "queue_ms", u->queue_ms, "prompt_ms",
+                     u->prompt_ms, "first_token_ms", u->first_token_ms, "generate_ms", u->generate_ms,
+                     "prompt_tokens_per_s", prompt_rate, "tokens_per_s", rate);
 }
 
 void weft_object_id(char *id, size_t size, const char *prefix) {
@@ -70,7 +100,8 @@ void weft_object_id(char *id, size_t size, const char *prefix) {
         memcpy(random + sizeof now, &number, sizeof number);
     }
     size_t n = (size_t)snprintf(id, size, "%s", prefix);
-    for (size_t i = 0; i < sizeof random && n + 2 < size; i++) n += (size_t)snprintf(id + n, size - n, "%02x", random[i]);
+    for (size_t i = 0; i < sizeof random && n + 2 < size; i++)
+        n += (size_t)snprintf(id + n, size - n, "%02x", random[i]);
 }
 
 json_t *weft_object_tool_call(const char *text, size_t size, int index) {
@@ -85,8 +116,8 @@ json_t *weft_object_tool_call(const char *text, size_t size, int index) {
     }
     char id[40];
     weft_object_id(id, sizeof id, "call_");
-    json_t *call = json_pack("{s:s, s:s, s:{s:o, s:o}}", "id", id, "type", "function", "function", "name", name, "arguments",
-                             arguments ? arguments : json_string("{}"));
+    json_t *call = json_pack("{s:s, s:s, s:{s:o, s:o}}", "id", id, "type", "function", "function", "name", name,
+                             "arguments", arguments ? arguments : json_string("{}"));
     if (index >= 0) json_object_set_new(call, "index", json_integer(index));
     return call;
 }

@@ -11,7 +11,9 @@ enum MHD_Result weft_http_page(struct MHD_Connection *connection, const char *ur
     const weft_page_resource *found = NULL;
     for (unsigned i = 0; i < weft_page_resource_count && !found; i++)
         if (strcmp(weft_page_resources[i].url, url) == 0) found = &weft_page_resources[i];
-    if (!found) return weft_http_error(connection, 404, "invalid_request_error", "not_found", "there is nothing at this address; the API is under /v1/");
+    if (!found)
+        return weft_http_error(connection, 404, "invalid_request_error", "not_found",
+                               "there is nothing at this address; the API is under /v1/");
     const char *known = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "If-None-Match");
     bool same = known && strcmp(known, found->etag) == 0;
     size_t size = same ? 0 : (size_t)(found->end - found->begin);

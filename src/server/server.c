@@ -13,9 +13,23 @@
 
 /* ---- one request ----------------------------------------------------------------------------------------------- */
 
-enum method { METHOD_GET = 1, METHOD_POST = 2, METHOD_DELETE = 4 }; /* HEAD is GET: only the answer's body is left out */
+enum method {
+    METHOD_GET = 1,
+    METHOD_POST = 2,
+    METHOD_DELETE = 4
+}; /* HEAD is GET: only the answer's body is left out */
 
-enum endpoint { ENDPOINT_HEALTH, ENDPOINT_MODELS, ENDPOINT_MODEL, ENDPOINT_CHAT, ENDPOINT_FILES, ENDPOINT_FILE, ENDPOINT_UNKNOWN, ENDPOINT_SAMPLE, ENDPOINT_PAGE };
+enum endpoint {
+    ENDPOINT_HEALTH,
+    ENDPOINT_MODELS,
+    ENDPOINT_MODEL,
+    ENDPOINT_CHAT,
+    ENDPOINT_FILES,
+    ENDPOINT_FILE,
+    ENDPOINT_UNKNOWN,
+    ENDPOINT_SAMPLE,
+    ENDPOINT_PAGE
+};
 
 static const struct {
     const char *url; /* a prefix when it ends in '/' */
@@ -45,7 +59,9 @@ static int find_endpoint(const char *url, const char **rest) {
         size_t n = strlen(endpoints[e].url);
         bool prefix = endpoints[e].url[n - 1] == '/';
         *rest = url + (strlen(url) < n ? 0 : n);
-        if (prefix ? strncmp(url, endpoints[e].url, n) == 0 && (url[n] || e == ENDPOINT_UNKNOWN) : strcmp(url, endpoints[e].url) == 0) break;
+        if (prefix ? strncmp(url, endpoints[e].url, n) == 0 && (url[n] || e == ENDPOINT_UNKNOWN)
+                   : strcmp(url, endpoints[e].url) == 0)
+            break;
     }
     return e;
 }
@@ -57,7 +73,8 @@ static uint64_t announced_length(struct MHD_Connection *connection) {
 
 static enum MHD_Result refuse_method(struct MHD_Connection *connection, unsigned methods) {
     char allow[64];
-    snprintf(allow, sizeof allow, "%s%s%s", methods & METHOD_GET ? "GET, HEAD" : "", methods & METHOD_POST ? (methods & METHOD_GET ? ", POST" : "POST") : "",
+    snprintf(allow, sizeof allow, "%s%s%s", methods & METHOD_GET ? "GET, HEAD" : "",
+             methods & METHOD_POST ? (methods & METHOD_GET ? ", POST" : "POST") : "",
              methods & METHOD_DELETE ? ", DELETE" : "");
     return weft_http_wrong_method(connection, allow);
 }
@@ -69,40 +86,54 @@ static enum refusal judge(const weft_exchange *exchange, struct MHD_Connection *
     int e = exchange->endpoint;
     if (!weft_http_host_allowed(exchange->server, connection)) return REFUSAL_HOST;
     if (method_bit(method) != METHOD_GET && weft_http_cross_site(connection)) return REFUSAL_SITE;
-    if (strncmp(endpoints[e].url, "/v1/", 4) == 0 && !weft_http_authorized(exchange->server, connection)) return REFUSAL_KEY;
+    if (strncmp(endpoints[e].url, "/v1/", 4) == 0 && !weft_http_authorized(exchange->server, connection))
+        return REFUSAL_KEY;
     if (e == ENDPOINT_UNKNOWN) return REFUSAL_ADDRESS;
     if (!(method_bit(method) & endpoints[e].methods)) return REFUSAL_METHOD;
-    if (method_bit(method) == METHOD_POST && announced_length(connection) > endpoints[e].body_max) return REFUSAL_LENGTH;
+    if (method_bit(method) == METHOD_POST && announced_length(connection) > endpoints[e].body_max)
+        return REFUSAL_LENGTH;
     return REFUSAL_NONE;
 }
 
-static enum MHD_Result answer_refusal(const weft_exchange *exchange, struct MHD_Connection *connection, enum refusal refusal) {
+static enum MHD_Result answer_refusal(const weft_exchange *exchange, struct MHD_Connection *connection,
+                                      enum refusal refusal) {
     const char *type = "invalid_request_error";
     char message[128];
     switch (refusal) {
-    case REFUSAL_HOST: return weft_http_error(connection, 403, type, "host_not_allowed", "this server answers to localhost only; start it with --host to serve others");
-    case REFUSAL_SITE: return weft_http_error(connection, 403, type, "cross_site", "pages of other sites may not use this server");
-    case REFUSAL_KEY: return weft_http_error(connection, 401, type, "invalid_api_key", "this server asks for its API key: Authorization: Bearer KEY");
+    case REFUSAL_HOST:
+        return weft_http_error(connection, 403, type, "host_not_allowed",
+                               "this server answers to localhost only; start it with --host to serve others");
+    case REFUSAL_SITE:
+        return weft_http_error(connection, 403, type, "cross_site", "pages of other sites may not use this server");
+    case REFUSAL_KEY:
+        return weft_http_error(connection, 401, type, "invalid_api_key",
+                               "this server asks for its API key: Authorization: Bearer KEY");
     case REFUSAL_ADDRESS: return weft_http_error(connection, 404, type, "not_found", "unknown API address");
     case REFUSAL_METHOD: return refuse_method(connection, endpoints[exchange->endpoint].methods);
     default:
-        snprintf(message, sizeof message, "the body is over the limit of %llu MiB", (unsigned long long)(endpoints[exchange->endpoint].body_max >> 20));
+        snprintf(message, sizeof message, "the body is over the limit of %llu MiB",
+                 (unsigned long long)(endpoints[exchange->endpoint].body_max >> 20));
         return weft_http_error(connection, 413, type, "limit_exceeded", message);
     }
 }
 
-static enum MHD_Result route(weft_exchange *exchange, struct MHD_Connection *connection, const char *url, const char *method) {
+static enum MHD_Result route(weft_exchange *exchange, struct MHD_Connection *connection, const char *url,
+                             const char *method) {
     weft_server *server = exchange->server;
     enum refusal refusal = judge(exchange, connection, method);
     if (refusal != REFUSAL_NONE) return answer_refusal(exchange, connection, refusal);
     const char *rest;
     switch (find_endpoint(url, &rest)) {
     case ENDPOINT_HEALTH:
-        return weft_http_json(connection, MHD_HTTP_OK, json_pack("{s:s, s:s, s:i}", "status", "ok", "version", WEFT_VERSION, "models", server->options.model_count));
+        return weft_http_json(connection, MHD_HTTP_OK,
+                              json_pack("{s:s, s:s, s:i}", "status", "ok", "version", WEFT_VERSION, "models",
+                                        server->options.model_count));
     case ENDPOINT_MODELS: return weft_http_models(server, connection, NULL);
     case ENDPOINT_MODEL: return weft_http_models(server, connection, rest);
     case ENDPOINT_CHAT: return weft_http_chat(exchange, connection);
-    case ENDPOINT_FILES: return method_bit(method) == METHOD_POST ? weft_http_upload(exchange, connection) : weft_http_files(server, connection);
+    case ENDPOINT_FILES:
+        return method_bit(method) == METHOD_POST ? weft_http_upload(exchange, connection)
+                                                 : weft_http_files(server, connection);
     case ENDPOINT_FILE: return weft_http_file(server, connection, method, rest);
     case ENDPOINT_SAMPLE: return weft_http_sample(server, connection, url);
     default: return weft_http_page(connection, url);
@@ -111,7 +142,8 @@ static enum MHD_Result route(weft_exchange *exchange, struct MHD_Connection *con
 
 /* First call of a request: its headers are here. What will be refused anyway is refused before its body comes when that
  * is long or waits for leave; a short body is read first, so that every client gets to read the answer. */
-static enum MHD_Result begin_exchange(weft_server *server, struct MHD_Connection *connection, const char *url, const char *method, void **state) {
+static enum MHD_Result begin_exchange(weft_server *server, struct MHD_Connection *connection, const char *url,
+                                      const char *method, void **state) {
     weft_exchange *exchange = calloc(1, sizeof *exchange);
     if (!exchange) return MHD_NO;
     *state = exchange;
@@ -122,8 +154,10 @@ static enum MHD_Result begin_exchange(weft_server *server, struct MHD_Connection
     enum refusal refusal = judge(exchange, connection, method);
     exchange->takes_body = refusal == REFUSAL_NONE && method_bit(method) == METHOD_POST;
     const char *expect = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Expect");
-    if (refusal != REFUSAL_NONE && (expect || announced_length(connection) > WEFT_HTTP_DROP_MAX)) return answer_refusal(exchange, connection, refusal);
-    if (exchange->takes_body && exchange->endpoint == ENDPOINT_FILES) exchange->status = weft_upload_begin(exchange, connection);
+    if (refusal != REFUSAL_NONE && (expect || announced_length(connection) > WEFT_HTTP_DROP_MAX))
+        return answer_refusal(exchange, connection, refusal);
+    if (exchange->takes_body && exchange->endpoint == ENDPOINT_FILES)
+        exchange->status = weft_upload_begin(exchange, connection);
     return MHD_YES;
 }
 
@@ -138,17 +172,22 @@ static enum MHD_Result take_body(weft_exchange *exchange, const char *data, size
         return MHD_YES;
     }
     if (!weft_http_reserve(exchange->server, size)) {
-        exchange->status = weft_fail(&exchange->error, WEFT_ERR_BUSY, "other large requests fill the memory for requests: try again later");
+        exchange->status = weft_fail(&exchange->error, WEFT_ERR_BUSY,
+                                     "other large requests fill the memory for requests: try again later");
     } else {
         exchange->reserved += size;
         exchange->status = weft_buffer_append(&exchange->body, data, size, &exchange->error);
     }
-    if (exchange->status != WEFT_OK) weft_buffer_free(&exchange->body);
+    if (exchange->status != WEFT_OK) {
+        weft_buffer_free(&exchange->body);
+        weft_http_release(exchange->server, exchange->reserved);
+        exchange->reserved = 0;
+    }
     return MHD_YES;
 }
 
-static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *url, const char *method, const char *version,
-                              const char *data, size_t *size, void **state) {
+static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *url, const char *method,
+                              const char *version, const char *data, size_t *size, void **state) {
     (void)version;
     weft_exchange *exchange = *state;
     if (!exchange) return begin_exchange(context, connection, url, method, state);
@@ -161,7 +200,8 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
     return route(exchange, connection, url, method);
 }
 
-static void complete(void *context, struct MHD_Connection *connection, void **state, enum MHD_RequestTerminationCode code) {
+static void complete(void *context, struct MHD_Connection *connection, void **state,
+                     enum MHD_RequestTerminationCode code) {
     (void)context, (void)connection, (void)code;
     weft_exchange *exchange = *state;
     if (!exchange) return;
@@ -197,7 +237,8 @@ static weft_status open_socket(const char *host, int port, int *out, weft_error 
     freeaddrinfo(list);
     if (file < 0)
         return weft_fail(err, WEFT_ERR_IO, "cannot listen on %s port %d: %s%s", host, port, strerror(error),
-                         error == EADDRINUSE ? "; another program (or another weft) is there: choose another --port" : "");
+                         error == EADDRINUSE ? "; another program (or another weft) is there: choose another --port"
+                                             : "");
     *out = file;
     return WEFT_OK;
 }
@@ -212,7 +253,8 @@ static bool is_loopback(int file) {
     struct sockaddr_storage address;
     if (!local_address(file, &address)) return false;
     const struct in6_addr *v6 = &((struct sockaddr_in6 *)&address)->sin6_addr;
-    if (address.ss_family == AF_INET6) return IN6_IS_ADDR_LOOPBACK(v6) || (IN6_IS_ADDR_V4MAPPED(v6) && v6->s6_addr[12] == 127);
+    if (address.ss_family == AF_INET6)
+        return IN6_IS_ADDR_LOOPBACK(v6) || (IN6_IS_ADDR_V4MAPPED(v6) && v6->s6_addr[12] == 127);
     return address.ss_family == AF_INET && ntohl(((struct sockaddr_in *)&address)->sin_addr.s_addr) >> 24 == 127;
 }
 
@@ -234,7 +276,8 @@ weft_status weft_server_start(const weft_server_options *options, weft_server **
     bool key = options->api_key && *options->api_key;
     server->api_key = key ? strdup(options->api_key) : NULL;
     int file = -1;
-    weft_status status = server->host && (server->api_key || !key) ? WEFT_OK : weft_fail(err, WEFT_ERR_MEMORY, "server: no memory");
+    weft_status status =
+        server->host && (server->api_key || !key) ? WEFT_OK : weft_fail(err, WEFT_ERR_MEMORY, "server: no memory");
     raise_file_limit();
     if (status == WEFT_OK) status = weft_uploads_create(&server->uploads, err);
     if (status == WEFT_OK) status = weft_models_load(server, err);
@@ -243,9 +286,10 @@ weft_status weft_server_start(const weft_server_options *options, weft_server **
         server->loopback = is_loopback(file);
         /* the stack holds a parse of JSON as deep as its library allows */
         server->daemon = MHD_start_daemon(
-            MHD_USE_POLL | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_ITC, 0, NULL, NULL, handle, server,
-            MHD_OPTION_LISTEN_SOCKET, file, MHD_OPTION_CONNECTION_LIMIT, (unsigned)WEFT_HTTP_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-            (unsigned)WEFT_HTTP_IDLE_SECONDS, MHD_OPTION_NOTIFY_COMPLETED, complete, NULL, MHD_OPTION_THREAD_STACK_SIZE, (size_t)4 << 20,
+            MHD_USE_POLL | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_ITC, 0, NULL, NULL,
+            handle, server, MHD_OPTION_LISTEN_SOCKET, file, MHD_OPTION_CONNECTION_LIMIT,
+            (unsigned)WEFT_HTTP_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)WEFT_HTTP_IDLE_SECONDS,
+            MHD_OPTION_NOTIFY_COMPLETED, complete, NULL, MHD_OPTION_THREAD_STACK_SIZE, (size_t)4 << 20,
             MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)64 << 10, MHD_OPTION_END);
         if (!server->daemon) {
             close(file);
@@ -264,7 +308,8 @@ int weft_server_port(const weft_server *server) {
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_LISTEN_FD);
     struct sockaddr_storage address;
     if (!info || !local_address(info->listen_fd, &address)) return 0;
-    return ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port : ((struct sockaddr_in *)&address)->sin_port);
+    return ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
+                                               : ((struct sockaddr_in *)&address)->sin_port);
 }
 
 void weft_server_stop(weft_server *server) {

@@ -1,7 +1,7 @@
 /* The OpenAI-compatible server and the page.
  *
- * libmicrohttpd runs one thread per connection: a connection's thread waits for its request's events and writes them, and
- * never computes; the engine's thread does all work. Connections, bodies and uploads have named limits. */
+ * libmicrohttpd runs one thread per connection: a connection's thread waits for its request's events and writes them,
+ * and never computes; the engine's thread does all work. Connections, bodies and uploads have named limits. */
 #ifndef WEFT_SERVER_SERVER_H
 #define WEFT_SERVER_SERVER_H
 
@@ -19,8 +19,8 @@ typedef struct weft_server_model {
 } weft_server_model;
 
 typedef struct weft_server_options {
-    const char *host; /* NULL: 127.0.0.1 */
-    int port;         /* 0: any free one */
+    const char *host;                /* NULL: 127.0.0.1 */
+    int port;                        /* 0: any free one */
     const weft_server_model *models; /* [model_count], borrowed until stop */
     int model_count;
     const char *api_key; /* NULL: none asked for */

@@ -23,8 +23,10 @@ enum {
     WEFT_UPLOAD_FORM_MAX = 1 << 20,      /* of the form around it */
     WEFT_UPLOADS_MAX = 1000,             /* files kept */
 };
-#define WEFT_UPLOADS_BYTES_MAX ((uint64_t)8 << 30)     /* of all uploaded files together, those on their way in included */
-#define WEFT_HTTP_IN_FLIGHT_BYTES_MAX ((uint64_t)2 << 30) /* of the chat requests in memory: bodies and the uploads they name */
+#define WEFT_UPLOADS_BYTES_MAX ((uint64_t)8 << 30) /* of all uploaded files together, those on their way in included   \
+                                                    */
+#define WEFT_HTTP_IN_FLIGHT_BYTES_MAX                                                                                  \
+    ((uint64_t)2 << 30) /* of the chat requests in memory: bodies and the uploads they name */
 
 typedef struct weft_uploads weft_uploads;
 
@@ -58,7 +60,8 @@ struct weft_exchange {
 
 /* http.c: answers. All queue a response and return MHD's verdict. */
 enum MHD_Result weft_http_json(struct MHD_Connection *connection, unsigned status, json_t *body); /* takes body */
-enum MHD_Result weft_http_error(struct MHD_Connection *connection, unsigned status, const char *type, const char *code, const char *message);
+enum MHD_Result weft_http_error(struct MHD_Connection *connection, unsigned status, const char *type, const char *code,
+                                const char *message);
 enum MHD_Result weft_http_wrong_method(struct MHD_Connection *connection, const char *allow);
 enum MHD_Result weft_http_fail(struct MHD_Connection *connection, const weft_error *err);
 void weft_http_common_headers(struct MHD_Response *response);
@@ -90,7 +93,8 @@ typedef struct weft_json_member {
 } weft_json_member;
 /* Finds members[count]. Checks no more than it needs to find its way: whoever reads the values checks them.
  * Errors: WEFT_ERR_INVALID when this is not an object, WEFT_ERR_LIMIT for more than values_max values. */
-weft_status weft_json_members(const char *text, size_t size, size_t values_max, weft_json_member *members, int count, weft_error *err);
+weft_status weft_json_members(const char *text, size_t size, size_t values_max, weft_json_member *members, int count,
+                              weft_error *err);
 /* The value of a member that was found; NULL when absent or malformed. */
 json_t *weft_json_member_value(const weft_json_member *member);
 
@@ -114,7 +118,8 @@ void weft_upload_finish(weft_exchange *exchange);
 void weft_upload_free(weft_exchange *exchange);
 enum MHD_Result weft_http_upload(weft_exchange *exchange, struct MHD_Connection *connection);
 enum MHD_Result weft_http_files(weft_server *server, struct MHD_Connection *connection);
-enum MHD_Result weft_http_file(weft_server *server, struct MHD_Connection *connection, const char *method, const char *id);
+enum MHD_Result weft_http_file(weft_server *server, struct MHD_Connection *connection, const char *method,
+                               const char *id);
 
 /* page.c */
 enum MHD_Result weft_http_page(struct MHD_Connection *connection, const char *url);

@@ -19,7 +19,9 @@ static void check_value(const char *text, const char *value) {
         CHECK(members[0].text == NULL);
         return;
     }
-    CHECK_MSG(members[0].text && members[0].size == strlen(value) && memcmp(members[0].text, value, members[0].size) == 0, "%s", text);
+    CHECK_MSG(members[0].text && members[0].size == strlen(value) &&
+                  memcmp(members[0].text, value, members[0].size) == 0,
+              "%s", text);
 }
 
 static void test_values(void) {
@@ -36,8 +38,27 @@ static void test_values(void) {
 }
 
 static void test_refusals(void) {
-    static const char *const texts[] = {"", " ", "[", "[]", "1", "\"a\"", "{", "{\"", "{\"a", "{\"a\"", "{\"a\":", "{\"a\":1", "{\"a\":\"", "{\"a\":\"\\", "{\"a\":\"\\\"}",
-                                        "{\"a\":[1,2}", "{\"a\":{\"b\":1}", "{a:1}", "{\"a\" 1}", "{\"a\":1,", "{,}"};
+    static const char *const texts[] = {"",
+                                        " ",
+                                        "[",
+                                        "[]",
+                                        "1",
+                                        "\"a\"",
+                                        "{",
+                                        "{\"",
+                                        "{\"a",
+                                        "{\"a\"",
+                                        "{\"a\":",
+                                        "{\"a\":1",
+                                        "{\"a\":\"",
+                                        "{\"a\":\"\\",
+                                        "{\"a\":\"\\\"}",
+                                        "{\"a\":[1,2}",
+                                        "{\"a\":{\"b\":1}",
+                                        "{a:1}",
+                                        "{\"a\" 1}",
+                                        "{\"a\":1,",
+                                        "{,}"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         weft_json_member members[3];
         CHECK_MSG(find(texts[i], strlen(texts[i]), 1000, members) == WEFT_ERR_INVALID, "%s", texts[i]);
@@ -62,7 +83,8 @@ static void test_limit(void) {
 
 /* Any text: no read outside it (the sanitizers look); where the library finds an object, the same members are found. */
 static void test_random(void) {
-    static const char *const pieces[] = {"{", "}", "[", "]", ",", ":", "\"a\"", "\"key\"", "\"\"", "\"", "\\", "1", "true", "null", " ", "\n", "\"\\u0061\"", "\"x,y\"", "-2.5e3"};
+    static const char *const pieces[] = {"{",  "}", "[",    "]",    ",", ":",  "\"a\"",       "\"key\"", "\"\"",  "\"",
+                                         "\\", "1", "true", "null", " ", "\n", "\"\\u0061\"", "\"x,y\"", "-2.5e3"};
     enum { PIECES = sizeof pieces / sizeof *pieces };
     uint64_t seed = 5;
     int objects = 0;

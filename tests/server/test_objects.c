@@ -2,15 +2,23 @@
 #include "server/server_internal.h"
 #include "testing.h"
 
-static const char *text_at(const json_t *object, const char *key) { return json_string_value(json_object_get(object, key)); }
+static const char *text_at(const json_t *object, const char *key) {
+    return json_string_value(json_object_get(object, key));
+}
 
 static void test_text(void) {
     static const struct {
         const char *in, *out;
     } cases[] = {
-        {"", ""}, {"plain", "plain"}, {"\xc3\xa9\xe4\xbd\xa0\xf0\x9f\x99\x82", "\xc3\xa9\xe4\xbd\xa0\xf0\x9f\x99\x82"},
-        {"cut \xe4\xbd", "cut ??"}, {"\xc3", "?"}, {"\xc3\xa9\xff\xe4\xbd\xa0", "\xc3\xa9?\xe4\xbd\xa0"},
-        {"\xed\xa0\x80", "???"} /* a surrogate */, {"\xc0\x80", "??"} /* overlong */, {"\xf4\x90\x80\x80", "????"} /* past U+10FFFF */,
+        {"", ""},
+        {"plain", "plain"},
+        {"\xc3\xa9\xe4\xbd\xa0\xf0\x9f\x99\x82", "\xc3\xa9\xe4\xbd\xa0\xf0\x9f\x99\x82"},
+        {"cut \xe4\xbd", "cut ??"},
+        {"\xc3", "?"},
+        {"\xc3\xa9\xff\xe4\xbd\xa0", "\xc3\xa9?\xe4\xbd\xa0"},
+        {"\xed\xa0\x80", "???"} /* a surrogate */,
+        {"\xc0\x80", "??"} /* overlong */,
+        {"\xf4\x90\x80\x80", "????"} /* past U+10FFFF */,
         {"\x80\xbf", "??"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -26,9 +34,15 @@ static void test_errors(void) {
         unsigned http;
         const char *code;
     } cases[] = {
-        {WEFT_ERR_INVALID, 400, NULL},           {WEFT_ERR_FORMAT, 400, "invalid_media"}, {WEFT_ERR_UNSUPPORTED, 400, "unsupported"},
-        {WEFT_ERR_NOT_FOUND, 404, "not_found"},  {WEFT_ERR_LIMIT, 413, "limit_exceeded"}, {WEFT_ERR_CONTEXT, 400, "context_length_exceeded"},
-        {WEFT_ERR_MEMORY, 503, "out_of_memory"}, {WEFT_ERR_BUSY, 503, "busy"},            {WEFT_ERR_INTERNAL, 500, NULL},
+        {WEFT_ERR_INVALID, 400, NULL},
+        {WEFT_ERR_FORMAT, 400, "invalid_media"},
+        {WEFT_ERR_UNSUPPORTED, 400, "unsupported"},
+        {WEFT_ERR_NOT_FOUND, 404, "not_found"},
+        {WEFT_ERR_LIMIT, 413, "limit_exceeded"},
+        {WEFT_ERR_CONTEXT, 400, "context_length_exceeded"},
+        {WEFT_ERR_MEMORY, 503, "out_of_memory"},
+        {WEFT_ERR_BUSY, 503, "busy"},
+        {WEFT_ERR_INTERNAL, 500, NULL},
         {WEFT_ERR_IO, 500, NULL},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -61,13 +75,15 @@ static void check_call(const char *text, const char *name, const char *arguments
 }
 
 static void test_tool_calls(void) {
-    check_call("{\"name\": \"click\", \"arguments\": {\"x\": 500, \"y\": [1, 2]}}", "click", "{\"x\": 500, \"y\": [1, 2]}", -1);
+    check_call("{\"name\": \"click\", \"arguments\": {\"x\": 500, \"y\": [1, 2]}}", "click",
+               "{\"x\": 500, \"y\": [1, 2]}", -1);
     check_call("{\"name\": \"zoom\", \"arguments\": {}}", "zoom", "{}", 3);
     /* numbers and order stay as they were written */
-    check_call("{\"name\": \"n\", \"arguments\": {\"z\": 0.1, \"a\": 123456789012345678901234567890, \"e\": 1e2, \"z\": 1.0}}", "n",
-               "{\"z\": 0.1, \"a\": 123456789012345678901234567890, \"e\": 1e2, \"z\": 1.0}", 0);
-    check_call("{\"name\": \"\\u00e9\\\"}\", \"arguments\": {\"arguments\": \"}\\\"{,\", \"name\": \"inner\"}}", "\xc3\xa9\"}",
-               "{\"arguments\": \"}\\\"{,\", \"name\": \"inner\"}", 0);
+    check_call(
+        "{\"name\": \"n\", \"arguments\": {\"z\": 0.1, \"a\": 123456789012345678901234567890, \"e\": 1e2, \"z\": 1.0}}",
+        "n", "{\"z\": 0.1, \"a\": 123456789012345678901234567890, \"e\": 1e2, \"z\": 1.0}", 0);
+    check_call("{\"name\": \"\\u00e9\\\"}\", \"arguments\": {\"arguments\": \"}\\\"{,\", \"name\": \"inner\"}}",
+               "\xc3\xa9\"}", "{\"arguments\": \"}\\\"{,\", \"name\": \"inner\"}", 0);
     check_call("{\"name\": \"a\"}", "a", "{}", 0);
     check_call("not a call", "", "{}", 0);
 }
