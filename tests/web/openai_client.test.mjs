@@ -1,11 +1,14 @@
 // The official client for JavaScript, unchanged: against the program that WEFT_BIN names, a server at WEFT_URL, or the mock.
 // What only a real server can do (equal answers, uploads, errors of its own) is skipped with the mock.
+import { File as NodeFile } from "node:buffer";
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import OpenAI, { toFile } from "openai";
 import { startServer } from "./browser.mjs";
 import { startWeft } from "./weft.mjs";
+
+globalThis.File ??= NodeFile; // Node.js 18 has it, but not as a global; the client needs it for uploads
 
 const own = Boolean(process.env.WEFT_BIN) && !process.env.WEFT_URL;
 const real = own || Boolean(process.env.WEFT_URL);
