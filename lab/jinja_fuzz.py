@@ -286,6 +286,8 @@ def may_differ(want_ok, want, got):
         return " at 0x" in want.lower() or " object" in got["output"].lower() or re.search(r"\d{20}", want) is not None
     if "the block yields" in error or "cannot be sliced" in error:
         return True  # jinja2 finds that out only at the end, or not at all, after whatever else fails
+    if got["ok"] and "unhashable type" in want:
+        return True  # a constant in code that never runs: jinja2 folds it while compiling
     return "digits" in want and "int" in want  # Python refuses to print huge integers
 
 
