@@ -83,9 +83,12 @@ static weft_status serve(const serve_options *options, const served_model *serve
     weft_server_options server_options = {.host = options->host, .port = (int)options->port, .models = models, .model_count = count, .api_key = options->api_key};
     weft_server *server = NULL;
     WEFT_TRY(weft_server_start(&server_options, &server, err));
-    for (int i = 0; i < count; i++)
-        fprintf(stderr, "weft: serving %s (%s, %.2f billion parameters, %d threads, %s)\n", served[i].id, weft_model_get_info(served[i].model)->architecture,
-                (double)weft_model_get_info(served[i].model)->parameters / 1e9, weft_engine_threads(served[i].engine), weft_engine_cpu_level(served[i].engine));
+    for (int i = 0; i < count; i++) {
+        const weft_model_info *info = weft_model_get_info(served[i].model);
+        bool billions = info->parameters >= 1000000000;
+        fprintf(stderr, "weft: serving %s (%s, %.1f %s parameters, %d threads, %s)\n", served[i].id, info->architecture, (double)info->parameters / (billions ? 1e9 : 1e6),
+                billions ? "billion" : "million", weft_engine_threads(served[i].engine), weft_engine_cpu_level(served[i].engine));
+    }
     bool any = options->host && (strcmp(options->host, "0.0.0.0") == 0 || strcmp(options->host, "::") == 0);
     const char *host = any || !options->host ? "localhost" : options->host, *v6 = strchr(host, ':');
     fprintf(stderr, "weft: the page is at http://%s%s%s:%d/ and the API at /v1 (Ctrl+C stops)\n", v6 ? "[" : "", host, v6 ? "]" : "", weft_server_port(server));
