@@ -173,16 +173,35 @@ def fp8_stored(name: str) -> bool:
 
 def store(spec: Spec, weights: dict) -> tuple[dict, dict]:
     """(stored, exact): what goes into the file by its name, and the f32 value of every tensor of `shapes`."""
+    fused, in_out = spec.moe and spec.expert_layout != "separate", spec.expert_layout == "in_out"
     stored, exact = {}, {}
     for name, weight in weights.items():
+        if spec.storage == "fp8" and fused and ".mlp.experts." in name:
+            continue
         if spec.storage == "fp8" and fp8_stored(name):
             stored[name], stored[name[:-len("weight")] + "weight_scale_inv"], exact[name] = fp8_blocks(weight)
         else:
             stored[name] = weight.to(DTYPES[spec.storage])
             exact[name] = stored[name].float()
-    if spec.moe and spec.expert_layout != "separate":
-        stored = fuse_experts(stored, spec, transpose=spec.expert_layout == "in_out")
+    if spec.storage == "fp8" and fused:
+        for name, stack in fuse_experts(weights, spec, transpose=in_out).items():
+            if ".mlp.experts." in name:
+                values, scales, means = zip(*(fp8_blocks(matrix) for matrix in stack))
+                stored[name], stored[name + "_scale_inv"] = torch.stack(values), torch.stack(scales)
+                exact |= split_experts(name, torch.stack(means), transposed=in_out)
+    elif fused:
+        stored = fuse_experts(stored, spec, transpose=in_out)
     return stored, exact
+
+
+def split_experts(name: str, stack: torch.Tensor, transposed: bool) -> dict:
+    """A fused tensor as the single experts that fuse_experts took it from."""
+    base, kind = name.rsplit(".", 1)
+    matrices = stack.transpose(1, 2) if transposed else stack
+    if kind == "down_proj":
+        return {f"{base}.{e}.down_proj.weight": m.contiguous() for e, m in enumerate(matrices)}
+    return {f"{base}.{e}.{part}.weight": half.contiguous()
+            for e, m in enumerate(matrices) for part, half in zip(("gate_proj", "up_proj"), m.chunk(2))}
 
 
 def fuse_experts(tensors: dict, spec: Spec, transpose: bool) -> dict:

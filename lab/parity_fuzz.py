@@ -45,7 +45,7 @@ def random_spec(rng: random.Random) -> models.Spec:
     experts = rng.randint(2, 8) if moe else 0
     hidden = rng.choice([48, 64, 80, 112])
     expert_ffn = rng.choice([24, 40, 72])
-    return models.Spec(
+    spec = models.Spec(
         seed=rng.randrange(1 << 30), hidden=hidden, layers=layers, heads=kv_heads * rng.choice([1, 2, 4]), kv_heads=kv_heads,
         head_dim=head_dim, ffn=rng.choice([56, 96, 200]), vocab=rng.choice([602, 640, 777]), tied=rng.random() < 0.5,
         theta=rng.choice([10_000, 1_000_000, 5_000_000]), section=rng.choice(section), rope=rope, experts=experts,
@@ -58,6 +58,9 @@ def random_spec(rng: random.Random) -> models.Spec:
         min_pixels=rng.choice([1024, 4096, 16384]), max_pixels=rng.choice([20_000, 65_536, 150_000]),
         video_max_pixels=rng.choice([30_000, 100_000]), pixel_keys=rng.choice(["size", "min_max"]),
         mean=rng.choice([(0.5, 0.5, 0.5), (0.48, 0.46, 0.41)]), std=rng.choice([(0.5, 0.5, 0.5), (0.27, 0.26, 0.28)]))
+    if spec.moe and spec.storage == "fp8" and spec.expert_layout != "separate":
+        spec.expert_ffn = 128  # gate and up of a fused FP8 tensor end at a scale block, as in every published shape
+    return spec
 
 
 def for_gguf(spec: models.Spec, rng: random.Random) -> tuple[models.Spec, dict, dict, int]:

@@ -50,7 +50,7 @@ typedef struct video_job {
 static double frame_seconds(const video_job *job, int64_t number) {
     const weft_clip *clip = &job->clip;
     if (!clip->times || number >= clip->frame_count) return (double)number / clip->fps;
-    return ((double)clip->times[number] - (double)clip->times[0]) * clip->unit;
+    return weft_clip_seconds(clip, clip->times[number], clip->times[0]);
 }
 
 /* The frames shown within [start_seconds, end_seconds). */
@@ -184,7 +184,7 @@ static weft_status keep_frame(video_job *job, int64_t slot, int64_t number) {
     int64_t start = job->clip.stream->start_time;
     if (!job->by_time && !job->clip.times && job->frame->best_effort_timestamp != AV_NOPTS_VALUE &&
         start != AV_NOPTS_VALUE)
-        seconds = ((double)job->frame->best_effort_timestamp - (double)start) * job->clip.unit;
+        seconds = weft_clip_seconds(&job->clip, job->frame->best_effort_timestamp, start);
     job->video->seconds[slot] = seconds;
     job->filled++;
     return WEFT_OK;

@@ -123,8 +123,8 @@ static weft_status find_stream(weft_clip *clip, const weft_media_limits *limits,
                          limits->video_seconds_max);
     for (unsigned i = 0; i < clip->format->nb_streams; i++)
         if ((int)i != index) clip->format->streams[i]->discard = AVDISCARD_ALL;
-    clip->unit = av_q2d(clip->stream->time_base);
-    return clip->unit > 0 ? WEFT_OK : weft_fail(err, WEFT_ERR_FORMAT, "video: its clock has no unit");
+    AVRational unit = clip->stream->time_base;
+    return unit.num > 0 && unit.den > 0 ? WEFT_OK : weft_fail(err, WEFT_ERR_FORMAT, "video: its clock has no unit");
 }
 
 /* Quarter turns only: what phones store. The matrix turns counter-clockwise. */
@@ -206,12 +206,16 @@ static weft_status sort_times(weft_clip *clip, weft_error *err) {
     return WEFT_OK;
 }
 
+double weft_clip_seconds(const weft_clip *clip, int64_t time, int64_t start) {
+    AVRational unit = clip->stream->time_base;
+    return ((double)time - (double)start) * unit.num / unit.den;
+}
+
 static void find_rate(weft_clip *clip) {
     clip->fps = av_q2d(clip->stream->avg_frame_rate.den ? clip->stream->avg_frame_rate : (AVRational){0, 1});
     if (!(clip->fps > 0) && clip->stream->r_frame_rate.den) clip->fps = av_q2d(clip->stream->r_frame_rate);
     if (!(clip->fps > 0) && clip->times && clip->frame_count > 1)
-        clip->fps = (double)(clip->frame_count - 1) /
-                    (((double)clip->times[clip->frame_count - 1] - (double)clip->times[0]) * clip->unit);
+        clip->fps = (double)(clip->frame_count - 1) / weft_clip_seconds(clip, clip->times[clip->frame_count - 1], clip->times[0]);
     if (!(clip->fps > 0) || clip->fps > 1e6) clip->fps = 24; /* the published processor's assumption */
 }
 

@@ -25,7 +25,6 @@ typedef struct weft_clip {
     int64_t packet_count, frame_count; /* frame_count: packets that are shown */
     int64_t *times; /* [frame_count] presentation times ascending, in units of the stream, owned; NULL: unusable */
     double fps;     /* mean rate: of the container, else from the times */
-    double unit;    /* seconds of one unit of the stream */
     int turns;      /* EXIF orientation that makes frames upright: 1, 3, 6 or 8 */
 } weft_clip;
 
@@ -33,6 +32,9 @@ typedef struct weft_clip {
 weft_status weft_clip_open(weft_clip *clip, const uint8_t *bytes, size_t size, const weft_media_limits *limits,
                            weft_error *err);
 weft_status weft_clip_rewind(weft_clip *clip, weft_error *err); /* to the first packet */
+/* Seconds from `start` to `time`, both in units of the stream. One division, correctly rounded, so that frame i of a clip of a whole rate
+ * shows at the same double i / rate as in the published processor, whose timestamps are rounded to tenths afterwards. */
+double weft_clip_seconds(const weft_clip *clip, int64_t time, int64_t start);
 void weft_clip_close(weft_clip *clip);
 int weft_compare_int64(const void *a, const void *b); /* for qsort and bsearch */
 
