@@ -137,6 +137,30 @@ const int32_t *weft_request_ids(const weft_request *request, size_t *count);
 /* Cancels if need be and forgets the request; the engine frees what it held at its next step. */
 void weft_request_free(weft_request *request);
 
+/* ---- measuring ------------------------------------------------------------------------------------------------- */
+
+typedef enum weft_bench_kind { WEFT_BENCH_PREFILL, WEFT_BENCH_DECODE, WEFT_BENCH_IMAGE } weft_bench_kind;
+
+typedef struct weft_bench_task {
+    weft_bench_kind kind;
+    int64_t tokens;        /* PREFILL: of the prompt; DECODE: steps */
+    int64_t depth;         /* PREFILL, DECODE: positions that stand in the cache already, with random contents */
+    int64_t batch;         /* DECODE: sequences that each get a token in every step; 0: one */
+    int64_t width, height; /* IMAGE: pixels of the picture before it is resized */
+    int64_t repeat;        /* runs; 0: one */
+} weft_bench_task;
+
+typedef struct weft_bench_result {
+    int64_t tokens; /* of one run, all sequences together; IMAGE: embedding rows */
+    double seconds; /* of the median run */
+    double seconds_min, seconds_max;
+} weft_bench_result;
+
+/* Times one kind of work on the engine's thread, through the step, sampler and encoder that serve requests: PREFILL from
+ * token ids to the first sampled token, IMAGE from decoded pixels to embedding rows. Waits until no request is at work;
+ * requests submitted meanwhile wait. Nothing is warmed up: the first run pays for reading the weights. */
+weft_status weft_engine_bench(weft_engine *engine, const weft_bench_task *task, weft_bench_result *result, weft_error *err);
+
 /* ---- looking inside -------------------------------------------------------------------------------------------- */
 
 /* Runs one request in exact mode up to the end of the prompt and writes the stages named in `stages` (a comma-separated

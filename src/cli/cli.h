@@ -11,6 +11,7 @@ int weft_cli_main(int argc, char **argv);
 int weft_cmd_serve(int argc, char **argv);
 int weft_cmd_chat(int argc, char **argv);
 int weft_cmd_generate(int argc, char **argv);
+int weft_cmd_bench(int argc, char **argv);
 int weft_cmd_dump(int argc, char **argv);
 int weft_cmd_tokenize(int argc, char **argv);
 int weft_cmd_detokenize(int argc, char **argv);

@@ -3,10 +3,19 @@
  * Each turn of the loop does at most one slice of preparation (a picture decoded, a layer of the encoder) and one decoder
  * step: first a row for every sequence that generates, then a chunk of the oldest prompt that is being read. So a long
  * prompt or a large picture never stops somebody else's tokens for longer than one slice. */
+#include "engine/bench.h"
 #include "engine/engine.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+typedef struct bench_job { /* one weft_engine_bench, on its caller's stack */
+    const weft_bench_task *task;
+    weft_bench_result *result;
+    weft_error *err;
+    weft_status status;
+    bool done;
+} bench_job;
 
 struct weft_engine {
     weft_worker worker;
@@ -19,6 +28,8 @@ struct weft_engine {
     bool stopping;
     weft_sequence *queue[WEFT_QUEUE_MAX]; /* oldest first */
     int queued;
+    bench_job *bench;         /* to be run when nothing is active, or NULL */
+    pthread_cond_t bench_end; /* a job is done: its caller and those who wait for their turn look */
 
     weft_sequence *active[WEFT_SEQUENCES_MAX]; /* oldest first; the engine's thread only */
     int active_count;
@@ -87,12 +98,25 @@ static bool step(weft_engine *engine) {
     return true;
 }
 
+/* The waiting measurement. The mutex is released meanwhile, so that requests can queue. */
+static void run_bench(weft_engine *engine) {
+    bench_job *job = engine->bench;
+    pthread_mutex_unlock(&engine->mutex);
+    job->status = weft_worker_bench(&engine->worker, job->task, job->result, job->err);
+    pthread_mutex_lock(&engine->mutex);
+    engine->bench = NULL;
+    job->done = true;
+    pthread_cond_broadcast(&engine->bench_end);
+}
+
 /* Moves waiting sequences up; with nothing at all to do, sleeps. False when the engine is to stop. */
 static bool admit(weft_engine *engine) {
     weft_sequence *cancelled[WEFT_QUEUE_MAX];
     int cancelled_count = 0, kept = 0;
     pthread_mutex_lock(&engine->mutex);
-    while (!engine->stopping && engine->active_count == 0 && engine->queued == 0) pthread_cond_wait(&engine->wake, &engine->mutex);
+    while (!engine->stopping && engine->active_count == 0 && engine->queued == 0 && !engine->bench)
+        pthread_cond_wait(&engine->wake, &engine->mutex);
+    if (engine->bench && engine->active_count == 0) run_bench(engine);
     for (int i = 0; i < engine->queued; i++) {
         weft_sequence *s = engine->queue[i];
         if (weft_sequence_cancelled(s)) /* gives its place and its memory back now, not when its turn comes */
@@ -149,6 +173,7 @@ weft_status weft_engine_create(const weft_model *model, const weft_engine_option
     if (!engine) return weft_fail(err, WEFT_ERR_MEMORY, "engine: no memory");
     pthread_mutex_init(&engine->mutex, NULL);
     pthread_cond_init(&engine->wake, NULL);
+    pthread_cond_init(&engine->bench_end, NULL);
     weft_status status = copy_roots(engine, options->media_roots, err);
     if (status == WEFT_OK) status = weft_worker_init(&engine->worker, model, options, err);
     if (status == WEFT_OK) {
@@ -175,6 +200,7 @@ void weft_engine_destroy(weft_engine *engine) {
     weft_worker_destroy(&engine->worker);
     for (size_t i = 0; engine->media_roots && engine->media_roots[i]; i++) free((char *)engine->media_roots[i]);
     free(engine->media_roots);
+    pthread_cond_destroy(&engine->bench_end);
     pthread_cond_destroy(&engine->wake);
     pthread_mutex_destroy(&engine->mutex);
     free(engine);
@@ -214,4 +240,15 @@ weft_status weft_engine_submit(weft_engine *engine, const weft_request_options *
     }
     *out = request;
     return WEFT_OK;
+}
+
+weft_status weft_engine_bench(weft_engine *engine, const weft_bench_task *task, weft_bench_result *result, weft_error *err) {
+    bench_job job = {.task = task, .result = result, .err = err};
+    pthread_mutex_lock(&engine->mutex);
+    while (engine->bench) pthread_cond_wait(&engine->bench_end, &engine->mutex);
+    engine->bench = &job;
+    pthread_cond_signal(&engine->wake);
+    while (!job.done) pthread_cond_wait(&engine->bench_end, &engine->mutex);
+    pthread_mutex_unlock(&engine->mutex);
+    return job.status;
 }
