@@ -40,7 +40,7 @@ def dump(model: Path, request: Path, out: Path) -> None:
 
 
 def generate(model: Path, request: Path, count: int = GREEDY_TOKENS) -> list[int]:
-    out = weft("generate", "--model", str(model), "--request", str(request), "--greedy",
+    out = weft("generate", "--model", str(model), "--request", str(request), "--greedy", "--exact",
                "--max-tokens", str(count), "--ids")
     return json.loads(out)
 
