@@ -21,7 +21,8 @@ weft_layer(media LINK weft_base PkgConfig::JPEG PkgConfig::PNG PkgConfig::WEBP P
 weft_layer(vision LINK weft_media weft_weights)
 weft_layer(decoder LINK weft_weights weft_text)
 weft_layer(engine LINK weft_vision weft_decoder)
-weft_layer(server LINK weft_engine PkgConfig::MICROHTTPD)
+weft_layer(store LINK weft_base PkgConfig::SQLITE PkgConfig::GNUTLS)
+weft_layer(server LINK weft_engine weft_store PkgConfig::MICROHTTPD)
 weft_layer(cli LINK weft_server)
 
 # x86 kernel variants are compiled for their own level and chosen at run time; each file is named after its level.

@@ -9,13 +9,15 @@
 
 #include "cli/cli.h"
 #include "server/server.h"
+#include "store/files.h"
 
 enum { MODELS_MAX = 16, ID_MAX = 256 };
 
 typedef struct serve_options {
     weft_cli_model common; /* path unused */
     weft_cli_list models, media_roots;
-    const char *host, *api_key;
+    const char *host, *api_key, *data_dir;
+    uint64_t files_quota;
     int64_t port;
 } serve_options;
 
@@ -76,12 +78,25 @@ static weft_status open_models(const serve_options *options, served_model *serve
     return WEFT_OK;
 }
 
+/* A machine whose home cannot be written still serves; it keeps no files then. */
+static const char *default_data_dir(char *path, size_t size) {
+    weft_error err;
+    weft_status status = weft_data_folder(path, size, &err);
+    if (status == WEFT_OK) status = weft_make_folders(path, &err);
+    if (status == WEFT_OK && access(path, W_OK) != 0) status = weft_fail(&err, WEFT_ERR_IO, "%s: cannot be written", path);
+    if (status == WEFT_OK) return path;
+    fprintf(stderr, "weft: warning: uploaded files are refused: %s\n", err.message);
+    return NULL;
+}
+
 static weft_status serve(const serve_options *options, const served_model *served, int count, weft_error *err) {
     weft_server_model models[MODELS_MAX];
     for (int i = 0; i < count; i++)
         models[i] = (weft_server_model){served[i].id, served[i].model, served[i].engine, served[i].embedded, served[i].samples[0] ? served[i].samples : NULL};
-    weft_server_options server_options = {.host = options->host, .port = (int)options->port, .models = models, .model_count = count, .api_key = options->api_key};
+    weft_server_options server_options = {.host = options->host, .port = (int)options->port, .models = models, .model_count = count, .api_key = options->api_key, .data_dir = options->data_dir, .files_quota = options->files_quota};
     weft_server *server = NULL;
+    char data_dir[PATH_MAX];
+    if (!options->data_dir) server_options.data_dir = default_data_dir(data_dir, sizeof data_dir);
     WEFT_TRY(weft_server_start(&server_options, &server, err));
     for (int i = 0; i < count; i++) {
         const weft_model_info *info = weft_model_get_info(served[i].model);
@@ -109,6 +124,8 @@ int weft_cmd_serve(int argc, char **argv) {
         {"--memory", NULL, WEFT_OPTION_BYTES, &o.common.memory, "budget of the KV cache, as 4G (default: a quarter of memory)"},
         {"--context", NULL, WEFT_OPTION_INT, &o.common.context, "positions of a conversation at most (default: the model's)"},
         {"--media-root", NULL, WEFT_OPTION_LIST, &o.media_roots, "folder from which requests may name pictures as file:// URLs; may be repeated"},
+        {"--data-dir", NULL, WEFT_OPTION_TEXT, &o.data_dir, "folder for uploaded files (default: $XDG_DATA_HOME/weft, ~/.local/share/weft)"},
+        {"--files-quota", NULL, WEFT_OPTION_BYTES, &o.files_quota, "bytes of all uploaded files, as 50G (default: 20G)"},
         {"--api-key", NULL, WEFT_OPTION_TEXT, &o.api_key, "key that clients must send (default: none; or WEFT_API_KEY)"},
         {"--exact", NULL, WEFT_OPTION_FLAG, &o.common.exact, "f32 throughout, for parity with the reference"},
         {"--cpu", NULL, WEFT_OPTION_TEXT, &o.common.cpu, "highest kernel level: ref, avx2, avx512 (default: the CPU's best)"},

@@ -295,7 +295,7 @@ static enum MHD_Result refuse_model(const weft_server *server, struct MHD_Connec
 /* A weft_media_resolver: uploads that a request names are memory of the request. */
 static weft_status resolve(void *context, const char *url, void **data, size_t *size, weft_error *err) {
     chat_exchange *chat = context;
-    WEFT_TRY(weft_uploads_read(chat->server->uploads, url, data, size, err));
+    WEFT_TRY(weft_uploads_read(chat->server, url, data, size, err));
     if (weft_http_reserve(chat->server, *size)) {
         chat->reserved += *size;
         return WEFT_OK;

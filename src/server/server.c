@@ -16,7 +16,8 @@
 enum method {
     METHOD_GET = 1,
     METHOD_POST = 2,
-    METHOD_DELETE = 4
+    METHOD_DELETE = 4,
+    METHOD_PUT = 8
 }; /* HEAD is GET: only the answer's body is left out */
 
 enum endpoint {
@@ -26,6 +27,8 @@ enum endpoint {
     ENDPOINT_CHAT,
     ENDPOINT_FILES,
     ENDPOINT_FILE,
+    ENDPOINT_UPLOADS,
+    ENDPOINT_UPLOAD,
     ENDPOINT_UNKNOWN,
     ENDPOINT_SAMPLE,
     ENDPOINT_PAGE
@@ -34,22 +37,29 @@ enum endpoint {
 static const struct {
     const char *url; /* a prefix when it ends in '/' */
     unsigned methods;
-    uint64_t body_max; /* of a POST */
+    uint64_t body_max; /* of a POST or PUT; of files the store's quota decides */
 } endpoints[] = {
     [ENDPOINT_HEALTH] = {"/health", METHOD_GET, 0},
     [ENDPOINT_MODELS] = {"/v1/models", METHOD_GET, 0},
     [ENDPOINT_MODEL] = {"/v1/models/", METHOD_GET, 0},
     [ENDPOINT_CHAT] = {"/v1/chat/completions", METHOD_POST, WEFT_HTTP_BODY_MAX},
-    [ENDPOINT_FILES] = {"/v1/files", METHOD_GET | METHOD_POST, (uint64_t)WEFT_UPLOAD_BYTES_MAX + WEFT_UPLOAD_FORM_MAX},
+    [ENDPOINT_FILES] = {"/v1/files", METHOD_GET | METHOD_POST, UINT64_MAX},
     [ENDPOINT_FILE] = {"/v1/files/", METHOD_GET | METHOD_DELETE, 0},
-    [ENDPOINT_UNKNOWN] = {"/v1/", METHOD_GET | METHOD_POST | METHOD_DELETE, 0},
+    [ENDPOINT_UPLOADS] = {"/v1/uploads", METHOD_POST, WEFT_HTTP_JSON_MAX},
+    [ENDPOINT_UPLOAD] = {"/v1/uploads/", METHOD_GET | METHOD_POST | METHOD_PUT | METHOD_DELETE, UINT64_MAX},
+    [ENDPOINT_UNKNOWN] = {"/v1/", METHOD_GET | METHOD_POST | METHOD_PUT | METHOD_DELETE, 0},
     [ENDPOINT_SAMPLE] = {"/samples/", METHOD_GET, 0},
     [ENDPOINT_PAGE] = {"/", METHOD_GET, 0},
 };
 
 static unsigned method_bit(const char *method) {
     if (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0) return METHOD_GET;
+    if (strcmp(method, "PUT") == 0) return METHOD_PUT;
     return strcmp(method, "POST") == 0 ? METHOD_POST : strcmp(method, "DELETE") == 0 ? METHOD_DELETE : 0;
+}
+
+static bool has_body(const char *method) {
+    return method_bit(method) & (METHOD_POST | METHOD_PUT);
 }
 
 /* The first entry that fits; *rest is what follows a prefix. */
@@ -73,10 +83,15 @@ static uint64_t announced_length(struct MHD_Connection *connection) {
 
 static enum MHD_Result refuse_method(struct MHD_Connection *connection, unsigned methods) {
     char allow[64];
-    snprintf(allow, sizeof allow, "%s%s%s", methods & METHOD_GET ? "GET, HEAD" : "",
-             methods & METHOD_POST ? (methods & METHOD_GET ? ", POST" : "POST") : "",
+    snprintf(allow, sizeof allow, "%s%s%s%s", methods & METHOD_GET ? "GET, HEAD" : "",
+             methods & METHOD_POST ? (methods & METHOD_GET ? ", POST" : "POST") : "", methods & METHOD_PUT ? ", PUT" : "",
              methods & METHOD_DELETE ? ", DELETE" : "");
     return weft_http_wrong_method(connection, allow);
+}
+
+static uint64_t body_max(const weft_exchange *exchange) {
+    uint64_t max = endpoints[exchange->endpoint].body_max, quota = exchange->server->options.files_quota;
+    return max < UINT64_MAX ? max : quota + WEFT_UPLOAD_FORM_MAX;
 }
 
 /* Why a request is refused whatever its body holds. */
@@ -90,7 +105,7 @@ static enum refusal judge(const weft_exchange *exchange, struct MHD_Connection *
         return REFUSAL_KEY;
     if (e == ENDPOINT_UNKNOWN) return REFUSAL_ADDRESS;
     if (!(method_bit(method) & endpoints[e].methods)) return REFUSAL_METHOD;
-    if (method_bit(method) == METHOD_POST && announced_length(connection) > endpoints[e].body_max)
+    if (has_body(method) && announced_length(connection) > body_max(exchange))
         return REFUSAL_LENGTH;
     return REFUSAL_NONE;
 }
@@ -112,7 +127,7 @@ static enum MHD_Result answer_refusal(const weft_exchange *exchange, struct MHD_
     case REFUSAL_METHOD: return refuse_method(connection, endpoints[exchange->endpoint].methods);
     default:
         snprintf(message, sizeof message, "the body is over the limit of %llu MiB",
-                 (unsigned long long)(endpoints[exchange->endpoint].body_max >> 20));
+                 (unsigned long long)(body_max(exchange) >> 20));
         return weft_http_error(connection, 413, type, "limit_exceeded", message);
     }
 }
@@ -135,6 +150,8 @@ static enum MHD_Result route(weft_exchange *exchange, struct MHD_Connection *con
         return method_bit(method) == METHOD_POST ? weft_http_upload(exchange, connection)
                                                  : weft_http_files(server, connection);
     case ENDPOINT_FILE: return weft_http_file(server, connection, method, rest);
+    case ENDPOINT_UPLOADS: return weft_http_upload_create(exchange, connection);
+    case ENDPOINT_UPLOAD: return weft_http_upload_part(exchange, connection, method, rest);
     case ENDPOINT_SAMPLE: return weft_http_sample(server, connection, url);
     default: return weft_http_page(connection, url);
     }
@@ -150,14 +167,17 @@ static enum MHD_Result begin_exchange(weft_server *server, struct MHD_Connection
     exchange->server = server;
     const char *rest;
     exchange->endpoint = find_endpoint(url, &rest);
-    weft_buffer_init(&exchange->body, WEFT_HTTP_BODY_MAX, "the request body");
+    uint64_t max = body_max(exchange);
+    weft_buffer_init(&exchange->body, max < WEFT_HTTP_BODY_MAX ? (size_t)max : WEFT_HTTP_BODY_MAX, "the request body");
     enum refusal refusal = judge(exchange, connection, method);
-    exchange->takes_body = refusal == REFUSAL_NONE && method_bit(method) == METHOD_POST;
+    exchange->takes_body = refusal == REFUSAL_NONE && has_body(method);
     const char *expect = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Expect");
     if (refusal != REFUSAL_NONE && (expect || announced_length(connection) > WEFT_HTTP_DROP_MAX))
         return answer_refusal(exchange, connection, refusal);
     if (exchange->takes_body && exchange->endpoint == ENDPOINT_FILES)
         exchange->status = weft_upload_begin(exchange, connection);
+    if (exchange->takes_body && exchange->endpoint == ENDPOINT_UPLOAD)
+        exchange->status = weft_upload_resume(exchange, connection, method, rest);
     return MHD_YES;
 }
 
@@ -169,6 +189,10 @@ static enum MHD_Result take_body(weft_exchange *exchange, const char *data, size
     if (exchange->form) {
         if (MHD_post_process(exchange->form, data, size) == MHD_NO && exchange->status == WEFT_OK)
             exchange->status = weft_fail(&exchange->error, WEFT_ERR_INVALID, "the multipart form is malformed");
+        return MHD_YES;
+    }
+    if (weft_upload_is_range(exchange)) {
+        weft_upload_take(exchange, data, size);
         return MHD_YES;
     }
     if (!weft_http_reserve(exchange->server, size)) {
@@ -258,9 +282,9 @@ static bool is_loopback(int file) {
     return address.ss_family == AF_INET && ntohl(((struct sockaddr_in *)&address)->sin_addr.s_addr) >> 24 == 127;
 }
 
-/* Connections and stored uploads hold a descriptor each; the usual soft limit of 1024 is below their maxima. */
+/* A connection may hold several descriptors; the usual soft limit of 1024 is below their maxima. */
 static void raise_file_limit(void) {
-    const rlim_t want = WEFT_HTTP_CONNECTIONS_MAX * 3 + WEFT_UPLOADS_MAX + 256;
+    const rlim_t want = WEFT_HTTP_CONNECTIONS_MAX * 4 + 256;
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= want) return;
     limit.rlim_cur = limit.rlim_max < want ? limit.rlim_max : want;
@@ -272,6 +296,7 @@ weft_status weft_server_start(const weft_server_options *options, weft_server **
     weft_server *server = calloc(1, sizeof *server);
     if (!server) return weft_fail(err, WEFT_ERR_MEMORY, "server: no memory");
     server->options = *options;
+    if (!options->files_quota) server->options.files_quota = WEFT_SERVER_FILES_QUOTA;
     server->host = strdup(options->host ? options->host : "127.0.0.1");
     bool key = options->api_key && *options->api_key;
     server->api_key = key ? strdup(options->api_key) : NULL;
@@ -279,7 +304,8 @@ weft_status weft_server_start(const weft_server_options *options, weft_server **
     weft_status status =
         server->host && (server->api_key || !key) ? WEFT_OK : weft_fail(err, WEFT_ERR_MEMORY, "server: no memory");
     raise_file_limit();
-    if (status == WEFT_OK) status = weft_uploads_create(&server->uploads, err);
+    if (status == WEFT_OK && options->data_dir)
+        status = weft_files_open(options->data_dir, server->options.files_quota, &server->files, err);
     if (status == WEFT_OK) status = weft_models_load(server, err);
     if (status == WEFT_OK) status = open_socket(server->host, options->port, &file, err);
     if (status == WEFT_OK) {
@@ -316,7 +342,7 @@ void weft_server_stop(weft_server *server) {
     if (!server) return;
     atomic_store(&server->stopping, true);
     if (server->daemon) MHD_stop_daemon(server->daemon);
-    weft_uploads_free(server->uploads);
+    weft_files_close(server->files);
     json_decref(server->samples);
     json_decref(server->models);
     free(server->host);

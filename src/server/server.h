@@ -8,6 +8,8 @@
 #include "base/status.h"
 #include "weft.h"
 
+#define WEFT_SERVER_FILES_QUOTA ((uint64_t)20 << 30)
+
 typedef struct weft_server weft_server;
 
 typedef struct weft_server_model {
@@ -23,7 +25,9 @@ typedef struct weft_server_options {
     int port;                        /* 0: any free one */
     const weft_server_model *models; /* [model_count], borrowed until stop */
     int model_count;
-    const char *api_key; /* NULL: none asked for */
+    const char *api_key;  /* NULL: none asked for */
+    const char *data_dir; /* where uploaded files are kept; NULL: they are refused */
+    uint64_t files_quota; /* bytes of all uploaded files; 0: WEFT_SERVER_FILES_QUOTA */
 } weft_server_options;
 
 weft_status weft_server_start(const weft_server_options *options, weft_server **server, weft_error *err);

@@ -10,6 +10,7 @@
 
 #include "base/buffer.h"
 #include "server/server.h"
+#include "store/files.h"
 
 enum {
     WEFT_HTTP_CONNECTIONS_MAX = 256,
@@ -19,21 +20,17 @@ enum {
     WEFT_HTTP_BODY_MAX = 512 << 20,      /* of a chat request, pictures as base64 included */
     WEFT_HTTP_VALUES_MAX = 1 << 20,      /* JSON values in a chat request: each costs far more memory than its text */
     WEFT_HTTP_DROP_MAX = 64 << 20,       /* of a body that is read only to be able to answer why it is refused */
-    WEFT_UPLOAD_BYTES_MAX = 256 << 20,   /* of one uploaded file */
-    WEFT_UPLOAD_FORM_MAX = 1 << 20,      /* of the form around it */
-    WEFT_UPLOADS_MAX = 1000,             /* files kept */
+    WEFT_HTTP_JSON_MAX = 4 << 20,        /* of every other JSON body */
+    WEFT_UPLOAD_FORM_MAX = 1 << 20,      /* of the form around an uploaded file */
+    WEFT_UPLOAD_READ_MAX = 256 << 20,    /* of an uploaded file that a request names */
 };
-#define WEFT_UPLOADS_BYTES_MAX ((uint64_t)8 << 30) /* of all uploaded files together, those on their way in included   \
-                                                    */
 #define WEFT_HTTP_IN_FLIGHT_BYTES_MAX                                                                                  \
     ((uint64_t)2 << 30) /* of the chat requests in memory: bodies and the uploads they name */
-
-typedef struct weft_uploads weft_uploads;
 
 struct weft_server {
     weft_server_options options;
     struct MHD_Daemon *daemon;
-    weft_uploads *uploads;
+    weft_files *files; /* NULL: none are kept */
     json_t *samples; /* url path -> file path, for /samples/ */
     json_t *models;  /* the body of /v1/models */
     char *host;
@@ -108,18 +105,26 @@ enum MHD_Result weft_http_models(weft_server *server, struct MHD_Connection *con
 enum MHD_Result weft_http_sample(weft_server *server, struct MHD_Connection *connection, const char *url);
 
 /* files.c */
-weft_status weft_uploads_create(weft_uploads **uploads, weft_error *err);
-void weft_uploads_free(weft_uploads *uploads);
-/* *data is malloc'ed, the caller's. */
-weft_status weft_uploads_read(weft_uploads *uploads, const char *id, void **data, size_t *size, weft_error *err);
+/* Bytes of an uploaded file; *data is malloc'ed, the caller's. */
+weft_status weft_uploads_read(weft_server *server, const char *id, void **data, size_t *size, weft_error *err);
+/* The headers of a form with a file have come. */
 weft_status weft_upload_begin(weft_exchange *exchange, struct MHD_Connection *connection);
+/* The headers of a part or a range of an upload have come; `rest` follows "/v1/uploads/". */
+weft_status weft_upload_resume(weft_exchange *exchange, struct MHD_Connection *connection, const char *method,
+                               const char *rest);
+bool weft_upload_is_range(const weft_exchange *exchange);
+/* Bytes of a range. */
+void weft_upload_take(weft_exchange *exchange, const char *data, size_t size);
 /* The body is complete: the last part ends when the form does. */
 void weft_upload_finish(weft_exchange *exchange);
 void weft_upload_free(weft_exchange *exchange);
 enum MHD_Result weft_http_upload(weft_exchange *exchange, struct MHD_Connection *connection);
+enum MHD_Result weft_http_upload_create(weft_exchange *exchange, struct MHD_Connection *connection);
+enum MHD_Result weft_http_upload_part(weft_exchange *exchange, struct MHD_Connection *connection, const char *method,
+                                      const char *rest);
 enum MHD_Result weft_http_files(weft_server *server, struct MHD_Connection *connection);
 enum MHD_Result weft_http_file(weft_server *server, struct MHD_Connection *connection, const char *method,
-                               const char *id);
+                               const char *rest);
 
 /* page.c */
 enum MHD_Result weft_http_page(struct MHD_Connection *connection, const char *url);

@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -19,10 +20,11 @@ class Server:
     def __init__(self, *arguments: str, model: str = "dense_tied", name: str = "tiny", environment: dict | None = None):
         self.name = name
         self.messages: list[str] = []
+        self.data = tempfile.TemporaryDirectory(prefix="weft-data-")  # nothing of a test stays in somebody's home
         path = GOLDEN / "models" / model / "model"
         self.process = subprocess.Popen(
             [os.environ["WEFT_BIN"], "serve", "--port", "0", "--model", f"{name}={path}", "--memory", "256M", *arguments],
-            stderr=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})})
+            stderr=subprocess.PIPE, text=True, env={**os.environ, "XDG_DATA_HOME": self.data.name, **(environment or {})})
         self.ready = threading.Event()
         self.port = 0
         self.reader = threading.Thread(target=self._read, daemon=True)
@@ -49,6 +51,7 @@ class Server:
             self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(STOP_S)
         self.reader.join(STOP_S)
+        self.data.cleanup()
         assert code == 0, f"the server exited {code}:\n" + "".join(self.messages)[-6000:]
 
     def cpu_seconds(self) -> float:

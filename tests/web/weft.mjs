@@ -1,5 +1,8 @@
 // Starts the program that WEFT_BIN names on a small random model, for tests that want the real server.
 import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const START_MS = 60_000;
@@ -8,8 +11,10 @@ const golden = (model) => fileURLToPath(new URL(`../golden/models/${model}/model
 
 /** close() ends it with SIGTERM and gives its exit code. */
 export async function startWeft({ model = "dense_tied", options = [] } = {}) {
+  const data = mkdtempSync(join(tmpdir(), "weft-data-")); // nothing of a test stays in somebody's home
   const child = spawn(process.env.WEFT_BIN, ["serve", "--port", "0", "--memory", "256M", "--model", `tiny=${golden(model)}`, ...options],
-    { stdio: ["ignore", "ignore", "pipe"] });
+    { stdio: ["ignore", "ignore", "pipe"], env: { ...process.env, XDG_DATA_HOME: data } });
+  child.once("exit", () => rmSync(data, { recursive: true, force: true }));
   const ended = new Promise((resolve) => child.once("exit", (code, signal) => resolve(code ?? signal)));
   let said = "";
   const url = await new Promise((resolve, reject) => {
