@@ -49,7 +49,7 @@ format:
 	@clang-format -i $$(git ls-files 'src/*.c' 'src/*.h' 'include/*.h' 'tests/*.c' 'tests/*.h')
 
 bench: configure
-	@cmake --build $(BUILD) -j $(JOBS) --target bench_kernels
+	@cmake --build $(BUILD) -j $(JOBS) --target bench_kernels weft-random-model
 	@$(BUILD)/bench_kernels
 
 fuzz:

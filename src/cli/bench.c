@@ -1,4 +1,5 @@
-/* weft bench: how fast a model runs here. Prefill, decode, pictures, load and first token, as a table or one JSON object.
+/* weft bench: how fast a model runs here. Prefill, decode, pictures, load and first token, as a table or one JSON
+ * object.
  *
  * Everything goes through weft.h: rows are measured by weft_engine_bench, load and first token by doing them. Lists of
  * the command line are checked whole before anything is measured. */
@@ -50,7 +51,8 @@ static bool read_proc(const char *path, const char *key, char *value, size_t siz
 }
 
 static void cpu_name(char *name, size_t size) {
-    if (!read_proc("/proc/cpuinfo", "model name", name, size) && !read_proc("/proc/cpuinfo", "CPU implementer", name, size))
+    if (!read_proc("/proc/cpuinfo", "model name", name, size) &&
+        !read_proc("/proc/cpuinfo", "CPU implementer", name, size))
         snprintf(name, size, "unknown");
 }
 
@@ -103,7 +105,8 @@ static int add_text(bench_plan *plan, weft_bench_kind kind, const char *option, 
         if (good && *p == '@') good = (p++, take_number(&p, 0, &task.depth));
         if (!good || (*p != 0 && *p != ',')) return refuse(option, list, "512,512@8192 (tokens, tokens@depth)");
         for (const char *b = batches;;) {
-            if (batches && (!take_number(&b, 1, &task.batch) || (*b != 0 && *b != ','))) return refuse("--batch", batches, "1,4,8 (sequences at once)");
+            if (batches && (!take_number(&b, 1, &task.batch) || (*b != 0 && *b != ',')))
+                return refuse("--batch", batches, "1,4,8 (sequences at once)");
             int code = add_task(plan, &task);
             if (code) return code;
             if (!batches || *b++ == 0) break;
@@ -117,7 +120,8 @@ static int add_images(bench_plan *plan, const char *list) {
         weft_bench_task task = {.kind = WEFT_BENCH_IMAGE};
         bool good = take_number(&p, 1, &task.width) && *p == 'x';
         if (good) good = (p++, take_number(&p, 1, &task.height));
-        if (!good || (*p != 0 && *p != ',')) return refuse("--image", list, "512x512,1024x1024 (width x height in pixels)");
+        if (!good || (*p != 0 && *p != ','))
+            return refuse("--image", list, "512x512,1024x1024 (width x height in pixels)");
         int code = add_task(plan, &task);
         if (code) return code;
         if (*p++ == 0) return 0;
@@ -126,22 +130,25 @@ static int add_images(bench_plan *plan, const char *list) {
 
 /* ---- output ---------------------------------------------------------------------------------------------------- */
 
-static const char *const kind_names[] = {[WEFT_BENCH_PREFILL] = "prefill", [WEFT_BENCH_DECODE] = "decode", [WEFT_BENCH_IMAGE] = "image"};
+static const char *const kind_names[] = {
+    [WEFT_BENCH_PREFILL] = "prefill", [WEFT_BENCH_DECODE] = "decode", [WEFT_BENCH_IMAGE] = "image"};
 
 /* `extra` (taken over, NULL for load and first token, which have no rate) holds what only this kind has. */
-static void put_row(bench_output *out, const char *kind, const char *label, int64_t tokens, int64_t depth, double seconds, json_t *extra) {
+static void put_row(bench_output *out, const char *kind, const char *label, int64_t tokens, int64_t depth,
+                    double seconds, json_t *extra) {
     int64_t rss = peak_bytes();
     double rate = extra && seconds > 0 ? (double)tokens / seconds : 0;
     if (out->json) {
-        json_t *row = json_pack("{s:s, s:I, s:I, s:f, s:f, s:I}", "kind", kind, "tokens", (json_int_t)tokens, "depth", (json_int_t)depth,
-                                "tokens_per_s", rate, "seconds", seconds, "rss_bytes", (json_int_t)rss);
+        json_t *row =
+            json_pack("{s:s, s:I, s:I, s:f, s:f, s:I}", "kind", kind, "tokens", (json_int_t)tokens, "depth",
+                      (json_int_t)depth, "tokens_per_s", rate, "seconds", seconds, "rss_bytes", (json_int_t)rss);
         if (extra) json_object_update(row, extra);
         json_array_append_new(out->rows, row);
     } else {
         char rate_text[32] = "-";
         if (rate > 0) snprintf(rate_text, sizeof rate_text, rate < 100 ? "%.2f" : "%.1f", rate);
-        printf("%-12s %-20s %8lld %8lld %12s %12.4f %10.1f\n", kind, label, (long long)tokens, (long long)depth, rate_text, seconds,
-               (double)rss / (1 << 20));
+        printf("%-12s %-20s %8lld %8lld %12s %12.4f %10.1f\n", kind, label, (long long)tokens, (long long)depth,
+               rate_text, seconds, (double)rss / (1 << 20));
         fflush(stdout);
     }
     json_decref(extra);
@@ -149,14 +156,16 @@ static void put_row(bench_output *out, const char *kind, const char *label, int6
 
 static void put_result(bench_output *out, const weft_bench_task *task, const weft_bench_result *result) {
     char label[64];
-    json_t *extra = json_pack("{s:I, s:f, s:f}", "runs", (json_int_t)task->repeat, "seconds_min", result->seconds_min, "seconds_max", result->seconds_max);
+    json_t *extra = json_pack("{s:I, s:f, s:f}", "runs", (json_int_t)task->repeat, "seconds_min", result->seconds_min,
+                              "seconds_max", result->seconds_max);
     if (task->kind == WEFT_BENCH_IMAGE) {
         snprintf(label, sizeof label, "%lldx%lld", (long long)task->width, (long long)task->height);
         json_object_set_new(extra, "width", json_integer(task->width));
         json_object_set_new(extra, "height", json_integer(task->height));
     } else {
         int used = snprintf(label, sizeof label, "%lld@%lld", (long long)task->tokens, (long long)task->depth);
-        if (task->batch > 1) snprintf(label + used, sizeof label - (size_t)used, ", %lld at once", (long long)task->batch);
+        if (task->batch > 1)
+            snprintf(label + used, sizeof label - (size_t)used, ", %lld at once", (long long)task->batch);
         if (task->kind == WEFT_BENCH_DECODE) json_object_set_new(extra, "batch", json_integer(task->batch));
     }
     put_row(out, kind_names[task->kind], label, result->tokens, task->depth, result->seconds, extra);
@@ -166,7 +175,8 @@ static void put_result(bench_output *out, const weft_bench_task *task, const wef
 
 /* One short question, greedily, up to its first token; returns the prompt's length. */
 static weft_status first_token(weft_engine *engine, int64_t *prompt_tokens, weft_error *err) {
-    static const char body[] = "{\"messages\": [{\"role\": \"user\", \"content\": \"What is the capital of France?\"}]}";
+    static const char body[] =
+        "{\"messages\": [{\"role\": \"user\", \"content\": \"What is the capital of France?\"}]}";
     weft_request_options options = {.json = body, .json_size = sizeof body - 1, .greedy = true, .max_tokens = 1};
     weft_request *request;
     WEFT_TRY(weft_engine_submit(engine, &options, &request, err));
@@ -183,7 +193,8 @@ static weft_status first_token(weft_engine *engine, int64_t *prompt_tokens, weft
     return status;
 }
 
-static weft_status run_tasks(weft_engine *engine, bench_plan *plan, int64_t repeat, bench_output *out, weft_error *err) {
+static weft_status run_tasks(weft_engine *engine, bench_plan *plan, int64_t repeat, bench_output *out,
+                             weft_error *err) {
     /* what the tasks need beside the text weights (the vision tower, scratch) is read once before it counts */
     bool warm[3] = {true, true, false};
     for (int i = 0; i < plan->count; i++) {
@@ -239,8 +250,9 @@ static weft_status run_bench(bench_job *job, weft_error *err) {
             status = run_tasks(engine, &job->plan, job->repeat, &job->out, err);
         }
         if (status == WEFT_OK && job->out.json) {
-            json_t *root = json_pack("{s:s, s:s, s:i, s:s, s:s, s:O}", "cpu", cpu, "level", weft_engine_cpu_level(engine), "threads",
-                                     weft_engine_threads(engine), "model", weft_model_get_info(model)->name, "version", WEFT_VERSION, "rows", job->out.rows);
+            json_t *root = json_pack("{s:s, s:s, s:i, s:s, s:s, s:O}", "cpu", cpu, "level",
+                                     weft_engine_cpu_level(engine), "threads", weft_engine_threads(engine), "model",
+                                     weft_model_get_info(model)->name, "version", WEFT_VERSION, "rows", job->out.rows);
             json_dumpf(root, stdout, JSON_REAL_PRECISION(7));
             putchar('\n');
             json_decref(root);
@@ -264,7 +276,8 @@ int weft_cmd_bench(int argc, char **argv) {
         {"--json", NULL, WEFT_OPTION_FLAG, &job.out.json, "one JSON object instead of a table"},
         {0},
     };
-    int code = weft_cli_parse(argc, argv, "weft bench --model MODEL [--prefill LIST] [--decode LIST] [--image LIST] [--json]", options, NULL);
+    int code = weft_cli_parse(
+        argc, argv, "weft bench --model MODEL [--prefill LIST] [--decode LIST] [--image LIST] [--json]", options, NULL);
     if (code >= 0) return code;
     job.first_look = !prefill && !decode && !image && !batch;
     if (job.first_look) prefill = "512";

@@ -21,7 +21,8 @@ typedef struct bench_run {
     double seconds[WEFT_BENCH_REPEAT_MAX];
 } bench_run;
 
-static uint32_t next_random(uint64_t *state) { /* a 64-bit linear congruence (Knuth's constants), the upper half of it */
+static uint32_t
+next_random(uint64_t *state) { /* a 64-bit linear congruence (Knuth's constants), the upper half of it */
     *state = *state * 6364136223846793005ULL + 1442695040888963407ULL;
     return (uint32_t)(*state >> 32);
 }
@@ -41,20 +42,24 @@ static int compare_doubles(const void *a, const void *b) {
 
 static weft_status check_text(const weft_worker *w, const weft_bench_task *task, weft_error *err) {
     int64_t batch = task->batch ? task->batch : 1, context = w->context.context_length;
-    if (task->tokens < 1 || task->depth < 0) return weft_fail(err, WEFT_ERR_INVALID, "a run needs at least one token and no negative depth");
+    if (task->tokens < 1 || task->depth < 0)
+        return weft_fail(err, WEFT_ERR_INVALID, "a run needs at least one token and no negative depth");
     if (batch < 1 || batch > WEFT_SEQUENCES_MAX)
-        return weft_fail(err, WEFT_ERR_INVALID, "a batch of %lld: 1 to %d sequences are at work together", (long long)batch, WEFT_SEQUENCES_MAX);
+        return weft_fail(err, WEFT_ERR_INVALID, "a batch of %lld: 1 to %d sequences are at work together",
+                         (long long)batch, WEFT_SEQUENCES_MAX);
     if (task->kind == WEFT_BENCH_PREFILL && batch != 1)
         return weft_fail(err, WEFT_ERR_INVALID, "prompts are read one at a time: a batch is for decode only");
     if (task->depth > context || task->tokens > context - task->depth)
-        return weft_fail(err, WEFT_ERR_CONTEXT, "%lld tokens at depth %lld do not fit the context of %lld positions", (long long)task->tokens,
-                         (long long)task->depth, (long long)context);
+        return weft_fail(err, WEFT_ERR_CONTEXT, "%lld tokens at depth %lld do not fit the context of %lld positions",
+                         (long long)task->tokens, (long long)task->depth, (long long)context);
     int64_t pages = (task->depth + task->tokens + WEFT_KV_PAGE_ROWS - 1) / WEFT_KV_PAGE_ROWS;
     if (pages > w->kv_pool.pages_max / batch)
-        return weft_fail(err, WEFT_ERR_CONTEXT, "%lld sequences of %lld positions need %llu MiB of KV cache, the budget is %llu MiB: raise --memory",
-                         (long long)batch, (long long)(task->depth + task->tokens),
-                         (unsigned long long)((uint64_t)(pages * batch) * w->kv_pool.page_bytes >> 20),
-                         (unsigned long long)((uint64_t)w->kv_pool.pages_max * w->kv_pool.page_bytes >> 20));
+        return weft_fail(
+            err, WEFT_ERR_CONTEXT,
+            "%lld sequences of %lld positions need %llu MiB of KV cache, the budget is %llu MiB: raise --memory",
+            (long long)batch, (long long)(task->depth + task->tokens),
+            (unsigned long long)((uint64_t)(pages * batch) * w->kv_pool.page_bytes >> 20),
+            (unsigned long long)((uint64_t)w->kv_pool.pages_max * w->kv_pool.page_bytes >> 20));
     return WEFT_OK;
 }
 
@@ -69,7 +74,8 @@ static void fill_depth(bench_run *run) {
             for (int64_t head = 0; head < g->kv_heads; head++)
                 for (int slot = 0; slot < WEFT_KV_PAGE_ROWS; slot++) {
                     for (int i = 0; i < g->head_dim; i++) row[i] = random_value(&run->random);
-                    kernels->kv_store(first + weft_kv_slab_offset(g, layer, which, head), g->format, g->head_dim, slot, row);
+                    kernels->kv_store(first + weft_kv_slab_offset(g, layer, which, head), g->format, g->head_dim, slot,
+                                      row);
                 }
     for (int64_t s = 0; s < run->batch; s++)
         for (int64_t i = 0; i < run->kv[s].count; i++)
@@ -84,7 +90,8 @@ static weft_status prepare_text(bench_run *run, weft_error *err) {
     const weft_sampling greedy = {.greedy = true, .top_p = 1, .repetition_penalty = 1};
     for (int64_t s = 0; s < run->batch; s++) {
         if (!weft_kv_sequence_grow(&w->kv_pool, &run->kv[s], task->depth + task->tokens))
-            return weft_fail(err, WEFT_ERR_MEMORY, "no memory for the KV cache of %lld positions", (long long)(task->depth + task->tokens));
+            return weft_fail(err, WEFT_ERR_MEMORY, "no memory for the KV cache of %lld positions",
+                             (long long)(task->depth + task->tokens));
         WEFT_TRY(weft_sampler_create(&greedy, w->model->config->text.vocab_size, NULL, 0, &run->samplers[s], err));
     }
     if (task->depth > 0) fill_depth(run);
@@ -94,9 +101,12 @@ static weft_status prepare_text(bench_run *run, weft_error *err) {
 static void fill_row(bench_run *run, weft_step_row *row, int64_t sequence, int64_t index, bool logits) {
     int64_t vocab = run->worker->model->config->text.vocab_size;
     int32_t at = (int32_t)index;
-    *row = (weft_step_row){.pages = run->kv[sequence].pages, .index = index, .position = {at, at, at},
+    *row = (weft_step_row){.pages = run->kv[sequence].pages,
+                           .index = index,
+                           .position = {at, at, at},
                            .token = (int32_t)(next_random(&run->random) % (uint64_t)vocab),
-                           .sequence_length = run->task->depth + run->task->tokens, .logits = logits};
+                           .sequence_length = run->task->depth + run->task->tokens,
+                           .logits = logits};
 }
 
 /* A prompt in chunks as the engine reads it, up to its first token. */
@@ -105,7 +115,8 @@ static void prefill_once(bench_run *run) {
     for (int64_t at = 0; at < run->task->tokens;) {
         int64_t count = run->task->tokens - at < WEFT_STEP_ROWS ? run->task->tokens - at : WEFT_STEP_ROWS;
         bool last = at + count == run->task->tokens;
-        for (int64_t i = 0; i < count; i++) fill_row(run, &w->rows[i], 0, run->task->depth + at + i, last && i + 1 == count);
+        for (int64_t i = 0; i < count; i++)
+            fill_row(run, &w->rows[i], 0, run->task->depth + at + i, last && i + 1 == count);
         weft_decoder_step(w->decoder, w->rows, count, last ? w->logits : NULL);
         if (last) weft_sampler_next(run->samplers[0], w->logits, NULL);
         at += count;
@@ -128,10 +139,12 @@ static void decode_once(bench_run *run) {
 
 static weft_status check_image(const weft_worker *w, const weft_bench_task *task, weft_error *err) {
     if (!w->model->config->vision.present)
-        return weft_fail(err, WEFT_ERR_INVALID, "this model takes text only: it has no vision tower (for a GGUF, name its mmproj file with --mmproj)");
+        return weft_fail(
+            err, WEFT_ERR_INVALID,
+            "this model takes text only: it has no vision tower (for a GGUF, name its mmproj file with --mmproj)");
     if (task->width < 1 || task->height < 1 || task->width > WEFT_BENCH_SIDE_MAX || task->height > WEFT_BENCH_SIDE_MAX)
-        return weft_fail(err, WEFT_ERR_INVALID, "a picture of %lld x %lld: sides have 1 to %d pixels", (long long)task->width,
-                         (long long)task->height, WEFT_BENCH_SIDE_MAX);
+        return weft_fail(err, WEFT_ERR_INVALID, "a picture of %lld x %lld: sides have 1 to %d pixels",
+                         (long long)task->width, (long long)task->height, WEFT_BENCH_SIDE_MAX);
     return WEFT_OK;
 }
 
@@ -141,9 +154,11 @@ static weft_status encode_once(bench_run *run, const weft_image *image, int64_t 
     const weft_config *config = w->model->config;
     weft_pixels pixels = {0};
     weft_vision_run *vision = NULL;
-    weft_status status = weft_pixels_from_image(image, &config->vision, &config->image, weft_compute_pool(w->compute), &pixels, err);
+    weft_status status =
+        weft_pixels_from_image(image, &config->vision, &config->image, weft_compute_pool(w->compute), &pixels, err);
     if (status == WEFT_OK)
-        status = weft_vision_begin(config, weft_checkpoint_vision(w->model->checkpoint), &pixels, &config->image, w->compute, &vision, err);
+        status = weft_vision_begin(config, weft_checkpoint_vision(w->model->checkpoint), &pixels, &config->image,
+                                   w->compute, &vision, err);
     bool finished = false;
     int64_t done, total;
     while (status == WEFT_OK && !finished) status = weft_vision_step(vision, &finished, &done, &total, err);
@@ -162,11 +177,14 @@ static weft_status encode_once(bench_run *run, const weft_image *image, int64_t 
 static weft_status make_image(bench_run *run, weft_image *image, weft_error *err) {
     const weft_bench_task *task = run->task;
     *image = (weft_image){task->width, task->height, malloc((size_t)(task->width * task->height * 3))};
-    if (!image->rgb) return weft_fail(err, WEFT_ERR_MEMORY, "no memory for a picture of %lld x %lld", (long long)task->width, (long long)task->height);
+    if (!image->rgb)
+        return weft_fail(err, WEFT_ERR_MEMORY, "no memory for a picture of %lld x %lld", (long long)task->width,
+                         (long long)task->height);
     for (int64_t y = 0; y < task->height; y++)
         for (int64_t x = 0; x < task->width; x++)
             for (int c = 0; c < 3; c++)
-                image->rgb[(y * task->width + x) * 3 + c] = (uint8_t)((x * (c + 1) + y * (3 - c)) / 4 + next_random(&run->random) % 32);
+                image->rgb[(y * task->width + x) * 3 + c] =
+                    (uint8_t)((x * (c + 1) + y * (3 - c)) / 4 + next_random(&run->random) % 32);
     return WEFT_OK;
 }
 
@@ -204,7 +222,8 @@ weft_status weft_worker_bench(weft_worker *w, const weft_bench_task *task, weft_
     if (task->kind < WEFT_BENCH_PREFILL || task->kind > WEFT_BENCH_IMAGE)
         return weft_fail(err, WEFT_ERR_INVALID, "this kind of measurement is not known");
     if (repeat < 1 || repeat > WEFT_BENCH_REPEAT_MAX)
-        return weft_fail(err, WEFT_ERR_INVALID, "%lld runs: 1 to %d are possible", (long long)repeat, WEFT_BENCH_REPEAT_MAX);
+        return weft_fail(err, WEFT_ERR_INVALID, "%lld runs: 1 to %d are possible", (long long)repeat,
+                         WEFT_BENCH_REPEAT_MAX);
     bench_run *run = calloc(1, sizeof *run);
     if (!run) return weft_fail(err, WEFT_ERR_MEMORY, "bench: no memory");
     run->worker = w;
