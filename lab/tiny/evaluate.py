@@ -135,11 +135,17 @@ def overlap(a, b) -> float:
     return both / max(1e-9, (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
 
 
+def centre_inside(box, true) -> bool:
+    """Whether the centre of `box` lies in the box `true`."""
+    cx, cy = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    return true[0] <= cx <= true[2] and true[1] <= cy <= true[3]
+
+
 def parsed_boxes(answer: str) -> list[tuple[list[int], str]]:
     """[(box, label)] of an answer; [] when it is not valid JSON of boxes."""
     try:
         found = json.loads(answer)
-        return [(b["bbox_2d"], b["label"]) for b in found if len(b["bbox_2d"]) == 4]
+        return [(b["bbox_2d"], b["label"]) for b in found if len(b["bbox_2d"]) == 4 and all(isinstance(v, int) for v in b["bbox_2d"])]
     except (ValueError, TypeError, KeyError):
         return []
 
@@ -154,9 +160,7 @@ def score(item: Item, answer: str) -> dict[str, float]:
     if q.kind == "locate":
         found = parsed_boxes(answer)
         box = found[0][0] if found else [0, 0, 0, 0]
-        cx, cy = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-        inside = bool(found) and q.box[0] <= cx <= q.box[2] and q.box[1] <= cy <= q.box[3]
-        return {"centre inside": float(inside), "IoU > 0.5": float(overlap(box, q.box) > 0.5)}
+        return {"centre inside": float(bool(found) and centre_inside(box, q.box)), "IoU > 0.5": float(overlap(box, q.box) > 0.5)}
     if q.kind == "point":
         point = re.search(r'"point_2d":\s*\[(\d+),\s*(\d+)\]', answer)
         inside = point and q.box[0] <= int(point[1]) <= q.box[2] and q.box[1] <= int(point[2]) <= q.box[3]

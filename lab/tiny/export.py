@@ -1,8 +1,8 @@
 """Writes a trained stage as a published checkpoint: a Hugging Face folder and, on request, a GGUF pair.
 
-    python -m lab.tiny.export --stage joint --out models/tiny/instruct [--gguf .lab/gguf]
+    python -m lab.tiny.export --out models/tiny/instruct [--gguf .lab/gguf]
 
-Reads `<stage>.pt` and tokenizer.json of the work folder. Weights are stored as bfloat16; the tied lm_head is not stored.
+Reads `branch.pt` (or the file asked for) and tokenizer.json of the work folder. Weights are stored as bfloat16; the tied lm_head is not stored.
 """
 
 import argparse
@@ -34,16 +34,16 @@ def spec_of(plan: config.Plan) -> reference.Spec:
         ffn=shape.ffn, vocab=text.VOCABULARY, tied=True, max_position=shape.max_positions, theta=shape.rope_theta,
         section=shape.mrope_section, v_hidden=shape.vision_hidden, v_layers=shape.vision_layers, v_heads=shape.vision_heads,
         v_ffn=shape.vision_ffn, taps=shape.taps, table_side=shape.position_side, entries=text.VOCABULARY - len(ADDED),
-        min_pixels=plan.pixels, max_pixels=plan.pixels, video_min_pixels=4 * plan.pixels, video_max_pixels=64 * plan.pixels)
+        min_pixels=plan.min_pixels, max_pixels=plan.max_pixels, video_min_pixels=4 * plan.min_pixels, video_max_pixels=64 * plan.max_pixels)
 
 
-def weights_of(folder: Path, stage: str) -> dict[str, torch.Tensor]:
+def weights_of(file: Path) -> dict[str, torch.Tensor]:
     """bfloat16 weights by published names."""
-    state = torch.load(Path(folder) / f"{stage}.pt", weights_only=True)["model"]
-    return {k: v.to(torch.bfloat16).contiguous() for k, v in state.items() if k != "lm_head.weight"}
+    state = torch.load(file, weights_only=True)["weights"]
+    return {k: v.to(torch.bfloat16).contiguous() for k, v in state.items() if k != "lm_head.weight" and not k.startswith("heads.")}
 
 
-def write_tokenizer(work: Path, out: Path) -> dict[str, int]:
+def write_tokenizer(work: Path, out: Path, max_length: int) -> dict[str, int]:
     """tokenizer.json, tokenizer_config.json, vocab.json and merges.txt; returns added token -> id."""
     shutil.copyfile(Path(work) / "tokenizer.json", out / "tokenizer.json")
     data = json.loads((out / "tokenizer.json").read_text(encoding="utf-8"))
@@ -53,7 +53,7 @@ def write_tokenizer(work: Path, out: Path) -> dict[str, int]:
                                  for t in data["added_tokens"]},
         "additional_special_tokens": [t for t, special in ADDED[1:] if special],
         "bos_token": None, "clean_up_tokenization_spaces": False, "eos_token": "<|im_end|>", "errors": "replace",
-        "model_max_length": 8192, "pad_token": "<|endoftext|>", "split_special_tokens": False,
+        "model_max_length": max_length, "pad_token": "<|endoftext|>", "split_special_tokens": False,
         "tokenizer_class": "Qwen2Tokenizer", "unk_token": None})
     (out / "vocab.json").write_text(json.dumps(data["model"]["vocab"], ensure_ascii=False), encoding="utf-8")
     merges = [m if isinstance(m, str) else " ".join(m) for m in data["model"]["merges"]]
@@ -61,12 +61,12 @@ def write_tokenizer(work: Path, out: Path) -> dict[str, int]:
     return {t["content"]: t["id"] for t in data["added_tokens"]}
 
 
-def folder(plan: config.Plan, work: Path, out: Path, stage: str | None = None) -> Path:
-    """The Hugging Face folder of the last stage (or `stage`). Every file a published checkpoint has."""
+def folder(plan: config.Plan, work: Path, out: Path, state: str = "branch.pt") -> Path:
+    """The Hugging Face folder of one state of the run. Every file a published checkpoint has."""
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     spec = spec_of(plan)
-    ids = write_tokenizer(work, out)
+    ids = write_tokenizer(work, out, plan.shape.max_positions)
     template = text.TEMPLATE.read_text(encoding="utf-8")
     (out / "chat_template.jinja").write_text(template, encoding="utf-8")
     reference.write_json(out / "chat_template.json", {"chat_template": template})
@@ -78,7 +78,7 @@ def folder(plan: config.Plan, work: Path, out: Path, stage: str | None = None) -
     reference.write_json(out / "generation_config.json", {
         "bos_token_id": ids["<|endoftext|>"], "pad_token_id": ids["<|endoftext|>"], "do_sample": False,
         "eos_token_id": [ids["<|im_end|>"], ids["<|endoftext|>"]], "transformers_version": "4.57.0"})
-    reference.write_tensors(out, weights_of(work, stage or plan.stages[-1].name), 1)
+    reference.write_tensors(out, weights_of(Path(work) / state), 1)
     (out / "model.safetensors").chmod(0o644)
     return out
 
@@ -127,14 +127,14 @@ def gguf_files(plan: config.Plan, hf: Path, out: Path, kind: str) -> tuple[Path,
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--plan", default="first", choices=sorted(config.PLANS))
+    parser.add_argument("--plan", default="long", choices=sorted(config.PLANS))
     parser.add_argument("--work", type=Path)
-    parser.add_argument("--stage")
+    parser.add_argument("--state", default="branch.pt", help="file in the work folder")
     parser.add_argument("--out", type=Path, default=ROOT / "models" / "tiny" / "instruct")
     parser.add_argument("--gguf", type=Path, help="also write the GGUF pairs (Q8_0 and F16) into this folder")
     args = parser.parse_args()
     plan = config.PLANS[args.plan]
-    print(folder(plan, args.work or ROOT / ".lab" / plan.name, args.out, args.stage))
+    print(folder(plan, args.work or ROOT / ".lab" / plan.name, args.out, args.state))
     for kind in ("Q8_0", "F16") if args.gguf else ():
         print(*gguf_files(plan, args.out, args.gguf, kind))
 

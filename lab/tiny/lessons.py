@@ -21,6 +21,7 @@ class Sequence:
     def __init__(self, codec):
         self.codec = codec
         self.ids, self.positions, self.segments, self.targets, self.visual = [], [], [], [], []
+        self.answers = []            # (first, end, question): where each answer stands
         self.next, self.segment = 0, 0
 
     def tokens(self, ids, answer=False):
@@ -54,8 +55,10 @@ class Sequence:
     def ending(self):
         return [self.codec.ids["<|im_end|>"]]
 
-    def answer(self, text):
+    def answer(self, text, question=None):
+        start = len(self.ids)
         self.tokens(self.codec.encode(text) + tuple(self.ending()), answer=True)
+        self.answers.append((start, len(self.ids), question))
 
 
 def sequence(codec, rng, asked, grid=None, head="") -> Sequence:
@@ -68,7 +71,7 @@ def sequence(codec, rng, asked, grid=None, head="") -> Sequence:
         s.picture(*grid)
         s.tokens(s.ending())
         s.text("\n<|im_start|>assistant\n")
-        s.answer(asked[0].answer)
+        s.answer(asked[0].answer, asked[0])
         return s
     if grid:
         s.picture(*grid)
@@ -79,35 +82,37 @@ def sequence(codec, rng, asked, grid=None, head="") -> Sequence:
             if i:
                 s.text("\n<|im_start|>user\n")
             s.question(q.text)
-            s.answer(q.answer)
+            s.answer(q.answer, q)
         return s
     start = s.next
     for i, q in enumerate(asked):
         s.next, s.segment = start, i + 1
         s.question(q.text)
-        s.answer(q.answer)
+        s.answer(q.answer, q)
     return s
 
 
 def collate(sequences, pad: int) -> dict:
-    """Padded tensors of a batch: ids, positions, mask, targets (already shifted by one), flat visual indices."""
+    """Padded tensors of a batch: ids, positions, mask, targets (already shifted by one), flat visual indices; and
+    `answers`: (first, end, question) of each answer as flat indices into the targets."""
     length = (max(len(s.ids) for s in sequences) + 15) // 16 * 16
     batch = len(sequences)
     ids, targets = np.full((batch, length), pad), np.full((batch, length), -100)
     positions, segments = np.zeros((3, batch, length), np.int64), np.full((batch, length), -1)
-    visual = []
+    visual, answers = [], []
     for b, s in enumerate(sequences):
         n = len(s.ids)
         ids[b, :n], segments[b, :n] = s.ids, s.segments
         targets[b, :n - 1] = s.targets[1:]
         positions[:, b, :n] = np.array(s.positions).T
         visual += [b * length + v for v in s.visual]
+        answers += [(b * length + start - 1, b * length + end - 1, q) for start, end, q in s.answers]
     seen = (segments[:, None, :] == 0) | (segments[:, None, :] == segments[:, :, None])
     seen &= np.tril(np.ones((length, length), bool))
     seen |= np.eye(length, dtype=bool)
     mask = np.where(seen, np.float32(0), np.float32(MASKED))[:, None]
     return dict(ids=torch.from_numpy(ids), positions=torch.from_numpy(positions), mask=torch.from_numpy(mask),
-                targets=torch.from_numpy(targets), visual=torch.tensor(visual, dtype=torch.long))
+                targets=torch.from_numpy(targets), visual=torch.tensor(visual, dtype=torch.long), answers=answers)
 
 
 def name_pieces(scene, codec, target) -> np.ndarray:
@@ -136,47 +141,44 @@ def choose(rng, found, limit, room=150):
 
 
 class Lessons:
-    """Makes the batches of one stage."""
+    """Makes the micro-batches of a run."""
 
-    def __init__(self, plan: config.Plan, stage: config.Stage, codec, rank: int = 0):
-        self.plan, self.stage, self.codec, self.rank = plan, stage, codec, rank
+    def __init__(self, plan: config.Plan, codec):
+        self.plan, self.codec = plan, codec
         self.paths = fonts.paths()
 
-    def level(self, step: int) -> float:
-        """0.2 .. 1: the share of the full number of candidates; always mixed, never only the hardest."""
-        grown = step / max(1, self.stage.curriculum * self.stage.steps)
-        return self.stage.level * min(1.0, 0.25 + 0.75 * grown)
+    def tasks(self, phase: config.Phase) -> list[str]:
+        """The micro-batches of one step, by task."""
+        return [task for task, count in phase.parts for _ in range(count)]
 
-    def batches(self, step: int) -> list[dict]:
-        """The parts of one optimiser step: pictures of one size, dense crops, text-only sequences."""
-        stage = self.stage
-        rng = random.Random(f"{self.plan.seed}/{stage.name}/{step}/{self.rank}")
-        parts = []
-        if stage.task != "recall" and stage.pictures:
-            width, height = rng.choices(list(stage.sizes), list(stage.sizes.values()))[0]
-            count = max(1, round(stage.pictures * 64 / (width * height // 1024)))
-            parts.append(self.pictures(rng, count, width, height, step, with_text=stage.task == "joint"))
-        if stage.crops:
-            parts.append(self.crops(rng, stage.crops))
-        if stage.texts:
-            parts.append(self.texts(rng, stage.texts, step))
-        return parts
+    def make(self, phase: config.Phase, at: int, index: int) -> dict:
+        """Micro-batch `index` of step `at` of the phase."""
+        task = self.tasks(phase)[index]
+        rng = random.Random(f"{self.plan.seed}/{phase.name}/{at}/{index}")
+        level = phase.level[0] + (phase.level[1] - phase.level[0]) * min(1.0, at / max(1, phase.steps))
+        if task == "crops":
+            part = self.crops(rng, phase.crops)
+        elif task == "recall":
+            part = self.texts(rng, phase, level)
+        else:
+            part = self.pictures(rng, phase, level, with_text=task == "look")
+        part["task"] = task
+        return part
 
-    def scene(self, rng, width, height, step, draw=True):
-        kind = rng.choices(list(self.stage.kinds), list(self.stage.kinds.values()))[0]
-        return scenes.make(kind, rng, width, height, self.paths, self.level(step), draw)
+    def ask(self, phase, scene, rng):
+        """The phase's share of the scene's questions."""
+        found = [q for q in questions.ask(scene, rng) if q.kind not in phase.skip]
+        return choose(rng, found, phase.share)
 
-    def ask(self, scene, rng):
-        """The stage's share of the scene's questions."""
-        found = [q for q in questions.ask(scene, rng) if q.kind not in self.stage.skip]
-        return choose(rng, found, self.stage.share)
-
-    def pictures(self, rng, count, width, height, step, with_text) -> dict:
-        made = [self.scene(rng, width, height, step) for _ in range(count)]
+    def pictures(self, rng, phase, level, with_text) -> dict:
+        mix = pick(rng, [(m, m.weight) for m in phase.mixes])
+        width, height = pick(rng, mix.sizes.items())
+        count = max(1, round(phase.cells / (width * height // 1024)))
+        made = [scenes.make(pick(rng, mix.kinds.items()), rng, width, height, self.paths, level) for _ in range(count)]
         grid = (height // 32, width // 32)
         out = self._seen(made, grid)
         if with_text:
-            packed = [sequence(self.codec, rng, self.ask(s, rng), grid) for s in made]
+            packed = [sequence(self.codec, rng, self.ask(phase, s, rng), grid) for s in made]
             out.update(collate(packed, self.codec.ids["<|endoftext|>"]))
         return out
 
@@ -191,14 +193,19 @@ class Lessons:
         return dict(patches=torch.from_numpy(np.stack([scenes.patches(s.image) for s in made])), grid=(grid[0] * 2, grid[1] * 2),
                     heads={k: torch.from_numpy(np.stack([t[k] for t in targets]).astype(np.int64)) for k in targets[0]})
 
-    def texts(self, rng, count, step) -> dict:
+    def texts(self, rng, phase, level) -> dict:
         packed = []
-        written = self.stage.scenes if self.stage.scenes >= 0 else 0.85 if self.stage.task == "recall" else 0.35
-        for i in range(count):
-            if rng.random() < written:
-                scene = self.scene(rng, *rng.choice(list(self.stage.sizes)), step, draw=False)
-                asked = self.ask(scene, rng)
-                packed.append(sequence(self.codec, rng, asked, head=questions.as_text(scene, rng)))
+        for _ in range(phase.texts):
+            if rng.random() < phase.scenes:
+                mix = pick(rng, [(m, m.weight) for m in phase.mixes])
+                scene = scenes.make(pick(rng, mix.kinds.items()), rng, *pick(rng, mix.sizes.items()), self.paths, level, draw=False)
+                packed.append(sequence(self.codec, rng, self.ask(phase, scene, rng), head=questions.as_text(scene, rng)))
             else:
                 packed.append(sequence(self.codec, rng, chat.questions(rng, 4)))
         return collate(packed, self.codec.ids["<|endoftext|>"])
+
+
+def pick(rng, pairs):
+    """One of (value, weight) pairs."""
+    values, weights = zip(*pairs)
+    return rng.choices(values, weights)[0]

@@ -1,47 +1,19 @@
-"""Tokenizer and chat form of the embedded model: byte-level BPE in the published Qwen form, trained on its own lessons.
+"""Tokenizer and chat form of the embedded model: byte-level BPE in the published Qwen form, trained on `corpus`.
 
-Owns the training text and the ids of the added tokens. Files: tokenizer.json in the work folder.
+Owns the ids of the added tokens. Files: tokenizer.json in the work folder.
 """
 
 import functools
-import random
 from pathlib import Path
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from lab.tokenizer import ADDED, PATTERN
 
-from . import chat, fonts, questions, scenes, words
+from . import corpus
 
-VOCABULARY = 2048
+VOCABULARY = 4096
 TEMPLATE = Path(__file__).resolve().parents[1] / "templates" / "instruct.jinja"
-
-
-def corpus(seed: int = 7, pictures: int = 1200):
-    """Questions and answers of many scenes, and every word in the places where it may stand."""
-    rng = random.Random(seed)
-    paths = fonts.paths()
-    for i in range(pictures):
-        kind = rng.choices(list(questions.MAKERS), [5, 5, 3, 2, 2])[0]
-        scene = scenes.make(kind, rng, 320, 256, paths, draw=False)
-        yield questions.as_text(scene, rng)
-        for q in questions.ask(scene, rng):
-            yield q.text
-            yield q.answer
-        for q in chat.questions(rng, 6):
-            yield q.text
-            yield q.answer
-    # Every known word in every spelling a picture may show, or a rare one would be many pieces.
-    plain = words.TRAIN_WORDS + " ".join(words.SIGNS).split() + list(words.COLOURS) + words.SHAPES
-    names = words.SETTINGS + words.BUTTONS + words.TITLES
-    for _ in range(12):
-        for word in plain:
-            yield f"{word} {word}\n{word.capitalize()} {word.capitalize()}\n{word.upper()} {word.upper()}"
-        for name in names:
-            yield f"{name} {name}\n\"{name}\": {name}"
-    for _ in range(40):
-        yield TEMPLATE.read_text(encoding="utf-8")
-        yield 'system\nuser\nassistant\n{"type": "function", "function": {"name": "computer_use", "parameters": {"type": "object", "properties": {"action": {"type": "string"}, "coordinate": {"type": "array"}}, "required": ["action"]}}}'
 
 
 def train() -> Tokenizer:
@@ -53,7 +25,7 @@ def train() -> Tokenizer:
         pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=False, use_regex=False)])
     trainer = trainers.BpeTrainer(vocab_size=VOCABULARY - len(ADDED), show_progress=False, min_frequency=2,
                                   initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()))
-    tokenizer.train_from_iterator(corpus(), trainer)
+    tokenizer.train_from_iterator(corpus.lines(), trainer)
     tokenizer.post_processor = processors.ByteLevel(add_prefix_space=False, trim_offsets=False, use_regex=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_tokens([AddedToken(text, special=special, normalized=False) for text, special in ADDED])

@@ -1,155 +1,248 @@
-"""Training of one stage, resumable after any kill.
+"""Training of a plan, resumable after any kill, by one or more processes.
 
-State in the work folder: `<stage>.pt` (weights, auxiliary heads, optimisers, step), replaced atomically every few steps,
-and `<stage>.log`, one JSON line a report. Batches depend on the step alone, so a resumed run takes the same steps.
+State in the work folder: `state.pt` (weights, auxiliary heads, moments, step), replaced atomically every few steps, and
+`log.jsonl`, one line a report. Batches depend on the step alone, so a resumed run takes the same steps.
 
-Several processes (`ranks`) may share a stage: each draws its own batches, gradients are averaged, rank 0 saves. On few busy
-cores one thread a process is faster than many threads in one, which wait for each other at every operation.
+Processes share weights, moments and one row of gradients each, in memory of the operating system. In a step they pull
+micro-batches from one counter until none is left, so a process whose core is used by others does fewer of them and nobody
+waits for longer than one micro-batch; then each updates its share of the parameters. Every process has one thread.
 """
 
 import json
+import multiprocessing
 import os
+import sys
 import time
 from pathlib import Path
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 
-from . import config, lessons, model as models, optimiser, text
+from . import config, evaluate, lessons, model as models, optimiser, text
 
 REPORT_EVERY = 10
+PATIENCE = 1800       # seconds a process waits for the others before it takes them for dead
+CLIP = 1.0
 
 
-def join(rank: int, ranks: int, file: Path):
-    """Joins the group of processes of one stage; `file` is a fresh path that all of them name."""
-    if ranks > 1:
-        dist.init_process_group("gloo", init_method=f"file://{file}", rank=rank, world_size=ranks)
+class Shared:
+    """Buffers and signals of the processes of a run; with one process plain memory and no signals."""
 
+    def __init__(self, size: int, ranks: int):
+        rows = {"weights": 1, "first": 1, "second": 1, "gradients": ranks}
+        for name, count in rows.items():
+            buffer = torch.zeros(count, size)
+            setattr(self, name, buffer.share_memory_() if ranks > 1 else buffer)
+        self.norms = torch.zeros(ranks)
+        self.ranks = ranks
+        if ranks > 1:
+            self.norms.share_memory_()
+            context = multiprocessing.get_context("fork")
+            self.barrier, self.counter = context.Barrier(ranks), context.Value("i", 0)
+        else:
+            self.taken = 0
 
-def rate_at(stage: config.Stage, step: int) -> float:
-    """Warm-up over 40 steps (or a tenth), constant, then linear decay to `floor`."""
-    warm = min(40, max(1, stage.steps // 10))
-    left = (stage.steps - step) / max(1, stage.decay * stage.steps)
-    return min(1.0, (step + 1) / warm) * max(stage.floor, min(1.0, left))
+    def wait(self):
+        if self.ranks > 1:
+            self.barrier.wait(PATIENCE)
+
+    def pull(self) -> int:
+        """The next micro-batch's index."""
+        if self.ranks == 1:
+            self.taken += 1
+            return self.taken - 1
+        with self.counter.get_lock():
+            self.counter.value += 1
+            return self.counter.value - 1
+
+    def rewind(self):
+        if self.ranks == 1:
+            self.taken = 0
+        else:
+            self.counter.value = 0
 
 
 class Trainer:
-    def __init__(self, plan: config.Plan, stage: config.Stage, folder: Path):
-        self.plan, self.stage, self.folder = plan, stage, Path(folder)
+    """branch: 0 for the run itself, else the length of a decay branch, whose state is `branch.pt`."""
+
+    def __init__(self, plan: config.Plan, folder: Path, ranks: int = 1, branch: int = 0):
+        self.plan, self.folder, self.branch = plan, Path(folder), branch
         self.codec = text.Codec(text.load(self.folder))
         self.model = models.build(plan.shape, self.codec.ids, text.VOCABULARY, plan.seed)
         self.heads = models.Heads(plan.shape)
         self.forward = models.Forward(self.model)
-        self.rank, self.ranks = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-        self.lessons = lessons.Lessons(plan, stage, self.codec, self.rank)
-        self.step, self.seconds = 0, 0.0
-        self.optimisers = optimiser.make(self.model, self.heads, stage.rate, stage.vision_rate)
-        if not self._resume():
-            self._start()
+        self.lessons = lessons.Lessons(plan, self.codec)
+        self.rank, self.ranks, self.step, self.seconds, self.ends = 0, ranks, 0, 0.0, None
+        named = [*self.model.named_parameters(), *(("heads." + n, p) for n, p in self.heads.named_parameters())]
+        self.slots = optimiser.layout(named)
+        self.parameters = [p for _, p in named]
+        self.shared = Shared(self.slots[-1].end, ranks)
+        for slot, p in zip(self.slots, self.parameters):
+            slot.of(self.shared.weights[0]).copy_(p.data)
+            p.data = slot.of(self.shared.weights[0])
+        self._resume()
+        self._become(0)
+
+    def _become(self, rank: int):
+        """Takes the role of one process: its row of gradients, its share of the parameters."""
+        self.rank = rank
+        for slot, p in zip(self.slots, self.parameters):
+            p.grad = slot.of(self.shared.gradients[rank])
+        self.mine = optimiser.share_of(self.slots, rank, self.ranks)
 
     @property
     def file(self) -> Path:
-        return self.folder / f"{self.stage.name}.pt"
+        return self.folder / ("branch.pt" if self.branch else "state.pt")
 
-    def _resume(self) -> bool:
-        if not self.file.exists():
-            return False
-        state = torch.load(self.file, weights_only=True)
-        self.model.load_state_dict(state["model"])
-        self.heads.load_state_dict(state["heads"])
-        for o, s in zip(self.optimisers, state["optimisers"]):
-            o.load_state_dict(s)
-        self.step, self.seconds = state["step"], state["seconds"]
-        return True
-
-    def _start(self):
-        """Begins with the vision tower of a `read` stage and the rest of a `recall` stage."""
-        for name in self.stage.start:
-            state = torch.load(self.folder / f"{name}.pt", weights_only=True)
-            task = self.plan.stage(name).task
-            wanted = {"read": lambda k: ".visual." in k, "recall": lambda k: ".visual." not in k}.get(task, lambda k: True)
-            self.model.load_state_dict({k: v for k, v in state["model"].items() if wanted(k)}, strict=False)
-            if task != "recall":
-                self.heads.load_state_dict(state["heads"], strict=False)
-
-    def _average(self, parameters):
-        """Mean of the gradients over all ranks; a missing gradient counts as zero."""
-        flat = torch.cat([(p.grad if p.grad is not None else torch.zeros_like(p)).flatten() for p in parameters])
-        dist.all_reduce(flat)
-        for p, g in zip(parameters, (flat / self.ranks).split([p.numel() for p in parameters])):
-            p.grad = g.view_as(p)
+    def _resume(self):
+        source = self.file if self.file.exists() else self.folder / "state.pt"
+        if source.exists():
+            state = torch.load(source, weights_only=True)
+            self.step, self.seconds, self.ends = state["step"], state["seconds"], state["ends"]
+            for slot in self.slots:
+                # A head whose classes have changed since begins anew.
+                if slot.name in state["weights"] and tuple(state["weights"][slot.name].shape) == slot.shape:
+                    for part in ("weights", "first", "second"):
+                        slot.of(getattr(self.shared, part)[0]).copy_(state[part][slot.name])
+                else:
+                    print("begins anew:", slot.name, flush=True)
+        if self.branch and self.ends is None:
+            self.ends = self.step + self.branch
 
     def save(self):
-        state = dict(model=self.model.state_dict(), heads=self.heads.state_dict(), step=self.step, seconds=self.seconds,
-                     optimisers=[o.state_dict() for o in self.optimisers])
+        state = {part: {s.name: s.of(getattr(self.shared, part)[0]).clone() for s in self.slots} for part in ("weights", "first", "second")}
+        state.update(step=self.step, seconds=self.seconds, ends=self.ends)
         part = self.file.with_suffix(".part")
         torch.save(state, part)
         os.replace(part, self.file)
 
-    def part_loss(self, part: dict, report: dict) -> torch.Tensor:
-        """Loss of one part of a step; figures go into `report`."""
+    def rate(self) -> float:
+        """Factor on the phase's rate: warm-up once, then constant; in a branch linear down to the floor."""
+        factor = min(1.0, (self.step + 1) / self.plan.warm)
+        if self.branch:
+            factor *= max(self.plan.floor, (self.ends - self.step) / self.branch)
+        return factor
+
+    def part_loss(self, phase: config.Phase, part: dict, report: dict) -> torch.Tensor:
+        """Loss of one micro-batch; figures go into `report`."""
         loss, merged, deep, visual = 0.0, None, (), None
         if "patches" in part:
-            last, merged, deep = self.forward.see(part["patches"], *part["grid"])
-            crop = "ids" not in part and self.stage.task == "joint"
-            tied = self.model.model.language_model.embed_tokens.weight if self.stage.task == "joint" and not crop else None
+            with_text = "ids" in part
+            last, merged, deep = self.forward.see(part["patches"], *part["grid"], deep=with_text)
+            tied = None if part["task"] == "crops" else self.model.model.language_model.embed_tokens.weight
             losses, right = self.heads.losses(last, merged, part["heads"], tied)
-            loss = loss + self.stage.auxiliary * sum(self.stage.weights.get(k, 1.0) * v for k, v in losses.items())
-            for k, v in {**{"loss " + k: v.detach() for k, v in losses.items()}, **right}.items():
-                report.setdefault(k, []).append(float(v))
+            loss = loss + phase.auxiliary * sum(phase.weights.get(k, 1.0) * v for k, v in losses.items())
+            for k, v in {**{f"loss {k}": v.detach() for k, v in losses.items()}, **right}.items():
+                report.setdefault(k if part["task"] != "crops" else "crops: " + k, []).append(float(v))
             visual = part.get("visual")
         if "ids" in part:
-            hidden = self.forward.read(part["ids"], part["positions"], part["mask"], visual if merged is not None else None, merged, deep)
+            seen = merged is not None
+            hidden = self.forward.read(part["ids"], part["positions"], part["mask"], visual if seen else None, merged, deep)
             targets = part["targets"].flatten()
             known = targets >= 0
             logits = F.linear(hidden.flatten(0, 1)[known], self.model.lm_head.weight)
             answer = F.cross_entropy(logits, targets[known])
-            name = "answer" if merged is not None else "text"
-            report.setdefault("loss " + name, []).append(float(answer.detach()))
-            report.setdefault(name, []).append(float((logits.argmax(-1) == targets[known]).float().mean()))
-            # Text-only sequences are few and short: they count for their share.
-            loss = loss + answer * (2.0 if merged is not None or self.stage.task == "recall" else 0.5)
+            self._mark(part, logits.argmax(-1), known, "" if seen else "text ", report)
+            report.setdefault("loss answer" if seen else "loss text", []).append(float(answer.detach()))
+            loss = loss + answer * (2.0 if seen else 1.0)
         return loss
 
+    def _mark(self, part, chosen, known, prefix, report):
+        """Whole answers right (greedy and teacher-forced agree on that), and located boxes on the right element."""
+        guessed = torch.full(known.shape, -1)
+        guessed[known] = chosen
+        targets = part["targets"].flatten()
+        for start, end, question in part["answers"]:
+            right = bool((guessed[start:end] == targets[start:end]).all())
+            report.setdefault(f"{prefix}{question.kind}", []).append(float(right))
+            if question.kind == "locate":
+                found = evaluate.parsed_boxes(self.codec.decode([i for i in guessed[start:end].tolist() if i >= 0]).split("<|im_end|>")[0])
+                box, true = found[0][0] if found else [0] * 4, question.box
+                report.setdefault(f"{prefix}right element", []).append(float(evaluate.centre_inside(box, true)))
+
     def take_step(self) -> dict:
-        """One optimiser step; returns its figures."""
-        began, report = time.time(), {}
-        factor = rate_at(self.stage, self.step)
-        parameters = [*self.model.parameters(), *self.heads.parameters()]
-        for p in parameters:
-            p.grad = None
-        total = 0.0
-        for part in self.lessons.batches(self.step):
-            loss = self.part_loss(part, report)
+        """One optimiser step; returns the figures of this process's micro-batches."""
+        began, report, total = time.time(), {}, 0.0
+        phase, at = self.plan.phase_at(self.step)
+        tasks = self.lessons.tasks(phase)
+        while (index := self.shared.pull()) < len(tasks):
+            part = self.lessons.make(phase, at, index)
+            loss = self.part_loss(phase, part, report) / len(tasks)
             loss.backward()
             total += float(loss.detach())
-        if self.ranks > 1:
-            self._average(parameters)
-        torch.nn.utils.clip_grad_norm_([p for p in parameters if p.grad is not None], 1.0)
-        for o in self.optimisers:
-            for group in o.param_groups:
-                group["lr"] = group["base"] * factor
-            o.step()
+        self.shared.wait()
+        self._update(phase)
         self.step += 1
         self.seconds += time.time() - began
         return {"loss": total, **{k: sum(v) / len(v) for k, v in report.items()}}
 
+    def _update(self, phase):
+        gradients = self.shared.gradients
+        square = 0.0
+        for s in self.mine:
+            for row in range(1, self.ranks):
+                s.of(gradients[0]).add_(s.of(gradients[row]))
+                s.of(gradients[row]).zero_()
+            square += float(s.of(gradients[0]).square().sum())
+        self.shared.norms[self.rank] = square
+        if self.rank == 0:
+            self.shared.rewind()
+        self.shared.wait()
+        norm = float(self.shared.norms.sum()) ** 0.5
+        if norm != norm or norm == float("inf"):
+            raise RuntimeError(f"the gradient of step {self.step} is not finite")
+        for s in self.mine:
+            s.of(gradients[0]).mul_(min(1.0, CLIP / (norm + 1e-6)))
+        optimiser.step(self.mine, self.shared.weights[0], gradients[0], self.shared.first[0], self.shared.second[0],
+                       self.step + 1, phase.rate * self.rate(), phase.vision_rate)
+        for s in self.mine:
+            s.of(gradients[0]).zero_()
+        self.shared.wait()
+
+    def end(self) -> int:
+        return self.ends if self.branch else self.plan.steps
+
     def run(self, until: int | None = None):
-        """Trains to the end of the stage (or to step `until`), saving on the way."""
+        """Trains to the end of the plan or branch (or to step `until`), saving on the way; with `ranks` processes."""
+        children = []
+        for rank in range(1, self.ranks):
+            child = os.fork()
+            if child == 0:
+                code = 1
+                try:
+                    self._become(rank)
+                    self._loop(until)
+                    code = 0
+                except BaseException as error:  # noqa: BLE001 - a forked process must end here whatever happens
+                    print(f"process {rank}: {error!r}", file=sys.stderr, flush=True)
+                    self.shared.barrier.abort()
+                finally:
+                    os._exit(code)
+            children.append(child)
+        try:
+            self._loop(until)
+        except BaseException:
+            if self.ranks > 1:
+                self.shared.barrier.abort()
+            raise
+        for child in children:
+            os.waitpid(child, 0)
+
+    def _loop(self, until):
         mean, last, began = {}, self.step, time.time()
-        end = min(self.stage.steps, until or self.stage.steps)
+        end = min(self.end(), until or self.end())
         while self.step < end:
             for k, v in self.take_step().items():
                 mean[k] = mean[k] * 0.95 + v * 0.05 if k in mean else v
-            if self.rank == 0 and (self.step % REPORT_EVERY == 0 or self.step == end):
-                line = dict(step=self.step, minutes=round(self.seconds / 60, 1), step_seconds=round((time.time() - began) / (self.step - last), 2))
-                line.update({k: round(v, 3) for k, v in mean.items()})
-                print(self.stage.name, json.dumps(line), flush=True)
-                with open(self.folder / f"{self.stage.name}.log", "a", encoding="utf-8") as log:
+            if self.rank:
+                continue
+            if self.step % REPORT_EVERY == 0 or self.step == end:
+                line = dict(phase=self.plan.phase_at(self.step)[0].name, step=self.step, minutes=round(self.seconds / 60, 1),
+                            step_seconds=round((time.time() - began) / (self.step - last), 2))
+                line.update({k: round(v, 3) for k, v in sorted(mean.items())})
+                print(json.dumps(line), flush=True)
+                with open(self.folder / "log.jsonl", "a", encoding="utf-8") as log:
                     log.write(json.dumps(line) + "\n")
                 last, began = self.step, time.time()
-            if self.rank == 0 and (self.step % self.plan.save_every == 0 or self.step == end):
+            if self.step % self.plan.save_every == 0 or self.step == end:
                 self.save()
-        if self.ranks > 1:
-            dist.barrier()  # the next stage reads what rank 0 just saved

@@ -37,34 +37,64 @@ def in_new_folder(work, tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("stage", ["read", "recall"])
-def test_resumed_training_equals_uninterrupted(work, tmp_path, stage):
-    plan = dataclasses.replace(config.with_steps(config.SMOKE, {stage: 5}), save_every=2)
+def phase_plan(name, steps, **changes):
+    """The smoke plan with only one of its phases."""
+    plan = config.with_steps(config.SMOKE, {name: steps})
+    return dataclasses.replace(plan, phases=tuple(p for p in plan.phases if p.name == name), **changes)
+
+
+@pytest.mark.parametrize("phase", ["senses", "all"])
+def test_resumed_training_equals_uninterrupted(work, tmp_path, phase):
+    plan = phase_plan(phase, 5, save_every=2)
     folder = in_new_folder(work, tmp_path)
-    straight = train.Trainer(plan, plan.stage(stage), folder)
+    straight = train.Trainer(plan, folder)
     losses = [straight.take_step()["loss"] for _ in range(5)]
     # A kill after step 3 loses what came after the checkpoint of step 2.
-    killed = train.Trainer(plan, plan.stage(stage), folder)
+    killed = train.Trainer(plan, folder)
     assert killed.step == 0
     killed.run(until=2)
     killed.take_step()
-    resumed = train.Trainer(plan, plan.stage(stage), folder)
+    resumed = train.Trainer(plan, folder)
     assert resumed.step == 2
     assert [resumed.take_step()["loss"] for _ in range(3)] == pytest.approx(losses[2:], rel=1e-6)
-    assert losses[-1] < losses[0]
+    assert len(set(losses)) == 5
 
 
-def test_joint_stage_starts_from_both(work, tmp_path):
-    plan = config.with_steps(config.SMOKE, {"read": 1, "recall": 1, "joint": 2})
-    folder = in_new_folder(work, tmp_path)
-    parts = {name: train.Trainer(plan, plan.stage(name), folder) for name in ("read", "recall")}
-    for trainer in parts.values():
+def test_two_processes_equal_one(work, tmp_path):
+    """However the processes share the micro-batches, the step is the same up to the order of sums."""
+    plan = phase_plan("all", 3, save_every=3)
+    results = []
+    for ranks in (1, 2):
+        (tmp_path / str(ranks)).mkdir()
+        folder = in_new_folder(work, tmp_path / str(ranks))
+        trainer = train.Trainer(plan, folder, ranks)
         trainer.run()
-    joint = train.Trainer(plan, plan.stage("joint"), folder)
-    seen = joint.model.model.visual.blocks[0].attn.qkv.weight
-    told = joint.model.model.language_model.layers[0].mlp.up_proj.weight
-    assert torch.equal(seen, parts["read"].model.model.visual.blocks[0].attn.qkv.weight)
-    assert torch.equal(told, parts["recall"].model.model.language_model.layers[0].mlp.up_proj.weight)
+        results.append(torch.load(trainer.file, weights_only=True))
+    one, two = results
+    assert one["step"] == two["step"] == 3
+    begun = train.Trainer(plan, in_new_folder(work, tmp_path))
+    for slot in begun.slots:
+        moved = (one["weights"][slot.name] - slot.of(begun.shared.weights[0])).abs().max()
+        apart = (one["weights"][slot.name] - two["weights"][slot.name]).abs().max()
+        assert apart <= 0.05 * moved, slot.name
+
+
+def test_branch_decays_and_leaves_the_run_alone(work, tmp_path):
+    plan = phase_plan("senses", 4)
+    folder = in_new_folder(work, tmp_path)
+    train.Trainer(plan, folder).run()
+    before = torch.load(folder / "state.pt", weights_only=True)
+    branch = train.Trainer(plan, folder, branch=3)
+    rates = []
+    while branch.step < branch.end():
+        rates.append(branch.rate())
+        branch.take_step()
+        branch.save()
+    assert rates == sorted(rates, reverse=True) and len(rates) == 3 and rates[-1] < 0.5 * rates[0]
+    again = train.Trainer(plan, folder, branch=3)
+    assert again.step == again.end() == 7
+    after = torch.load(folder / "state.pt", weights_only=True)
+    assert all(torch.equal(before["weights"][k], after["weights"][k]) for k in before["weights"])
 
 
 def test_packed_forward_equals_transformers(work):
@@ -153,11 +183,10 @@ def test_targets_point_at_their_cells():
 
 def test_exported_folder_answers(work, tmp_path):
     """Untrained weights answer nonsense, but through the published classes and files."""
-    plan = config.with_steps(config.SMOKE, {"joint": 1, "read": 1, "recall": 1})
+    plan = phase_plan("all", 1)
     folder = in_new_folder(work, tmp_path)
-    for stage in plan.stages:
-        train.Trainer(plan, stage, folder).run()
-    out = export.folder(plan, folder, tmp_path / "instruct")
+    train.Trainer(plan, folder).run()
+    out = export.folder(plan, folder, tmp_path / "instruct", "state.pt")
     for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "preprocessor_config.json",
                  "video_preprocessor_config.json", "generation_config.json", "chat_template.jinja"):
         assert (out / name).stat().st_size > 0
