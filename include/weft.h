@@ -62,6 +62,10 @@ typedef struct weft_engine_options { /* zero means the default everywhere */
     int64_t context_length; /* positions per request at most; 0: the model's */
     bool exact;             /* f32 everywhere, for parity with the reference */
     const char *const *media_roots; /* folders from which file:// URLs may be read, NULL-terminated; NULL: none */
+    bool allow_urls;        /* fetch http: and https: URLs of requests, from public addresses */
+    const char *const *private_networks; /* further networks that URLs may lead to ("192.168.1.0/24"), NULL-terminated; NULL: none */
+    uint64_t url_bytes_max; /* of a fetched file; 0: 256 MiB */
+    int url_seconds_max;    /* for a fetch; 0: 120 */
 } weft_engine_options;
 
 /* Starts the engine's thread. The model must outlive the engine. */
@@ -84,6 +88,12 @@ typedef struct weft_request_options {
     int64_t max_tokens; /* 0: the request's, else up to the context's end */
     weft_media_resolver *resolve; /* for URLs that are neither data: nor file: (uploaded files); NULL: refused */
     void *resolve_context;
+    /* Called by weft_engine_submit before the bytes behind a file: URL, and after those behind an http: URL, are kept in
+     * memory: BUSY refuses the request. NULL: there is no limit for all requests together. */
+    weft_status (*reserve)(void *context, uint64_t bytes, weft_error *err);
+    void *reserve_context;
+    bool (*cancelled)(void *context); /* asked by weft_engine_submit while it fetches; NULL: never */
+    void *cancelled_context;
     void (*notify)(void *context); /* called from the engine's thread when an event has become ready; must not block, nor call
                                     * any weft_request_* function; never after weft_request_free has returned */
     void *notify_context;

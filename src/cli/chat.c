@@ -31,6 +31,8 @@ static const char *const everywhere[] = {"/", NULL}; /* the user's own command m
 /* A part {"type": kind, kind: {"url": "file:///…"}} for a path of this machine. */
 static json_t *media_part(const char *kind, const char *path, weft_error *err) {
     char resolved[PATH_MAX], url[3 * PATH_MAX + 8] = "file://";
+    if (strncmp(path, "http://", 7) == 0 || strncmp(path, "https://", 8) == 0)
+        return json_pack("{s:s, s:{s:s}}", "type", kind, kind, "url", path);
     if (!realpath(path, resolved)) {
         weft_fail(err, WEFT_ERR_NOT_FOUND, "%s: no such file", path);
         return NULL;
@@ -241,6 +243,7 @@ int weft_cmd_chat(int argc, char **argv) {
     weft_cli_list words = {0};
     const weft_option options[] = {
         WEFT_CLI_MODEL_OPTIONS(o.model),
+        WEFT_CLI_URL_OPTIONS(o.model),
         {"--image", "-i", WEFT_OPTION_LIST, &o.images, "a picture for the (first) question; may be repeated"},
         {"--video", NULL, WEFT_OPTION_LIST, &o.videos, "a clip for the (first) question; may be repeated"},
         {"--system", "-s", WEFT_OPTION_TEXT, &o.system, "system message"},

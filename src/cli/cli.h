@@ -55,7 +55,17 @@ typedef struct weft_cli_model {
     int64_t threads, context;
     uint64_t memory;
     bool exact;
+    bool allow_url;
+    weft_cli_list private_urls;
+    uint64_t url_bytes;
+    int64_t url_seconds;
 } weft_cli_model;
+/* What requests may fetch. */
+#define WEFT_CLI_URL_OPTIONS(m)                                                                                                \
+    {"--allow-url", NULL, WEFT_OPTION_FLAG, &(m).allow_url, "fetch http: and https: URLs of media, from public addresses (default: refused)"}, \
+        {"--allow-private-url", NULL, WEFT_OPTION_LIST, &(m).private_urls, "and from a private network, as 192.168.1.0/24; may be repeated"},  \
+        {"--url-max-size", NULL, WEFT_OPTION_BYTES, &(m).url_bytes, "size of a fetched file (default: 256M)"},                 \
+        {"--url-max-seconds", NULL, WEFT_OPTION_INT, &(m).url_seconds, "time for a fetch (default: 120)"}
 #define WEFT_CLI_MODEL_OPTIONS(m)                                                                                              \
     {"--model", "-m", WEFT_OPTION_TEXT, &(m).path, "model: a Hugging Face folder or a .gguf file"},                            \
         {"--mmproj", NULL, WEFT_OPTION_TEXT, &(m).mmproj, "vision GGUF of a GGUF model (default: looked for beside it)"},      \

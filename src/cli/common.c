@@ -59,6 +59,10 @@ weft_engine_options weft_cli_engine_options(const weft_cli_model *options, const
         .context_length = options->context,
         .exact = options->exact,
         .media_roots = media_roots,
+        .allow_urls = options->allow_url || options->private_urls.count > 0,
+        .private_networks = options->private_urls.items,
+        .url_bytes_max = options->url_bytes,
+        .url_seconds_max = (int)(options->url_seconds > 86400 ? 86400 : options->url_seconds),
     };
 }
 

@@ -66,6 +66,7 @@ int weft_cmd_generate(int argc, char **argv) {
     int64_t max_tokens = 0;
     const weft_option options[] = {
         WEFT_CLI_MODEL_OPTIONS(model_options),
+        WEFT_CLI_URL_OPTIONS(model_options),
         {"--request", "-r", WEFT_OPTION_TEXT, &file, "the request, an OpenAI chat completion body (default: standard input)"},
         {"--greedy", NULL, WEFT_OPTION_FLAG, &greedy, "always the likeliest token"},
         {"--max-tokens", "-n", WEFT_OPTION_INT, &max_tokens, "tokens at most (default: the request's)"},
@@ -95,6 +96,7 @@ int weft_cmd_dump(int argc, char **argv) {
     bool last = false;
     const weft_option options[] = {
         WEFT_CLI_MODEL_OPTIONS(model_options),
+        WEFT_CLI_URL_OPTIONS(model_options),
         {"--request", "-r", WEFT_OPTION_TEXT, &file, "the request, an OpenAI chat completion body (default: standard input)"},
         {"--out", "-o", WEFT_OPTION_TEXT, &out, "folder for the .npy files"},
         {"--stages", NULL, WEFT_OPTION_TEXT, &stages, "prompt, input_ids, position_ids, pixel_values, vision_embeds, deepstack, hidden, logits; all"},

@@ -17,8 +17,8 @@ typedef struct serve_options {
     weft_cli_model common; /* path unused */
     weft_cli_list models, media_roots;
     const char *host, *api_key, *data_dir;
-    uint64_t files_quota;
-    int64_t port;
+    uint64_t files_quota, request_bytes;
+    int64_t port, request_seconds;
 } serve_options;
 
 typedef struct served_model {
@@ -93,7 +93,9 @@ static weft_status serve(const serve_options *options, const served_model *serve
     weft_server_model models[MODELS_MAX];
     for (int i = 0; i < count; i++)
         models[i] = (weft_server_model){served[i].id, served[i].model, served[i].engine, served[i].embedded, served[i].samples[0] ? served[i].samples : NULL};
-    weft_server_options server_options = {.host = options->host, .port = (int)options->port, .models = models, .model_count = count, .api_key = options->api_key, .data_dir = options->data_dir, .files_quota = options->files_quota};
+    weft_server_options server_options = {.host = options->host, .port = (int)options->port, .models = models, .model_count = count, .api_key = options->api_key, .data_dir = options->data_dir, .files_quota = options->files_quota,
+                                          .request_bytes = options->request_bytes,
+                                          .request_seconds = (int)(options->request_seconds > 86400 ? 86400 : options->request_seconds)};
     weft_server *server = NULL;
     char data_dir[PATH_MAX];
     if (!options->data_dir) server_options.data_dir = default_data_dir(data_dir, sizeof data_dir);
@@ -124,8 +126,11 @@ int weft_cmd_serve(int argc, char **argv) {
         {"--memory", NULL, WEFT_OPTION_BYTES, &o.common.memory, "budget of the KV cache, as 4G (default: a quarter of memory)"},
         {"--context", NULL, WEFT_OPTION_INT, &o.common.context, "positions of a conversation at most (default: the model's)"},
         {"--media-root", NULL, WEFT_OPTION_LIST, &o.media_roots, "folder from which requests may name pictures as file:// URLs; may be repeated"},
+        WEFT_CLI_URL_OPTIONS(o.common),
         {"--data-dir", NULL, WEFT_OPTION_TEXT, &o.data_dir, "folder for uploaded files (default: $XDG_DATA_HOME/weft, ~/.local/share/weft)"},
         {"--files-quota", NULL, WEFT_OPTION_BYTES, &o.files_quota, "bytes of all uploaded files, as 50G (default: 20G)"},
+        {"--request-memory", NULL, WEFT_OPTION_BYTES, &o.request_bytes, "bytes of all requests, with the files and URLs they name (default: 2G)"},
+        {"--request-timeout", NULL, WEFT_OPTION_INT, &o.request_seconds, "seconds in which a client must send a request's headers, or a short body (default: 60)"},
         {"--api-key", NULL, WEFT_OPTION_TEXT, &o.api_key, "key that clients must send (default: none; or WEFT_API_KEY)"},
         {"--exact", NULL, WEFT_OPTION_FLAG, &o.common.exact, "f32 throughout, for parity with the reference"},
         {"--cpu", NULL, WEFT_OPTION_TEXT, &o.common.cpu, "highest kernel level: ref, avx2, avx512 (default: the CPU's best)"},

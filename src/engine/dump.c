@@ -20,6 +20,7 @@ enum dump_stage {
 
 typedef struct dump_job {
     weft_worker worker;
+    weft_media_sources sources;
     weft_request *request;
     weft_sequence *sequence;
     const char *out;
@@ -253,8 +254,8 @@ static weft_status run_stages(dump_job *job, weft_error *err) {
     return status != WEFT_OK ? status : closed;
 }
 
-static weft_status start_sequence(dump_job *job, const weft_request_options *options, const char *const *roots, weft_error *err) {
-    weft_media_policy policy = {roots, options->resolve, options->resolve_context};
+static weft_status start_sequence(dump_job *job, const weft_request_options *options, weft_error *err) {
+    weft_media_policy policy = {&job->sources, options};
     weft_chat_request chat;
     WEFT_TRY(weft_chat_request_parse(job->worker.model, options, &policy, &chat, err));
     weft_status status = weft_request_create(options, &job->request, err);
@@ -274,14 +275,16 @@ weft_status weft_dump(const weft_model *model, const weft_engine_options *engine
     exact.exact = true;
     weft_status status = parse_stages(stages, &job->stages, err);
     if (status == WEFT_OK) status = make_folder(out, err);
+    if (status == WEFT_OK) status = weft_media_sources_init(&job->sources, &exact, err);
     if (status == WEFT_OK) status = weft_worker_init(&job->worker, model, &exact, err);
     if (status == WEFT_OK) {
-        status = start_sequence(job, options, exact.media_roots, err);
+        status = start_sequence(job, options, err);
         if (status == WEFT_OK) status = run_stages(job, err);
         weft_sequence_free(job->sequence);
         weft_request_free(job->request);
         weft_worker_destroy(&job->worker);
     }
+    weft_media_sources_free(&job->sources);
     free(job->logits);
     free(job);
     return status;

@@ -19,7 +19,7 @@ typedef struct bench_job { /* one weft_engine_bench, on its caller's stack */
 
 struct weft_engine {
     weft_worker worker;
-    const char **media_roots; /* owned copies, NULL-terminated */
+    weft_media_sources sources;
     pthread_t thread;
     bool thread_started;
 
@@ -156,15 +156,6 @@ static void *engine_main(void *argument) {
 
 /* ---- the public side ------------------------------------------------------------------------------------------- */
 
-static weft_status copy_roots(weft_engine *engine, const char *const *roots, weft_error *err) {
-    size_t count = 0;
-    while (roots && roots[count]) count++;
-    engine->media_roots = calloc(count + 1, sizeof *engine->media_roots);
-    bool failed = !engine->media_roots;
-    for (size_t i = 0; i < count && !failed; i++) failed = !(engine->media_roots[i] = strdup(roots[i]));
-    return failed ? weft_fail(err, WEFT_ERR_MEMORY, "engine: no memory") : WEFT_OK;
-}
-
 weft_status weft_engine_create(const weft_model *model, const weft_engine_options *options, weft_engine **out, weft_error *err) {
     static const weft_engine_options defaults;
     if (!options) options = &defaults;
@@ -174,7 +165,7 @@ weft_status weft_engine_create(const weft_model *model, const weft_engine_option
     pthread_mutex_init(&engine->mutex, NULL);
     pthread_cond_init(&engine->wake, NULL);
     pthread_cond_init(&engine->bench_end, NULL);
-    weft_status status = copy_roots(engine, options->media_roots, err);
+    weft_status status = weft_media_sources_init(&engine->sources, options, err);
     if (status == WEFT_OK) status = weft_worker_init(&engine->worker, model, options, err);
     if (status == WEFT_OK) {
         engine->thread_started = pthread_create(&engine->thread, NULL, engine_main, engine) == 0;
@@ -198,8 +189,7 @@ void weft_engine_destroy(weft_engine *engine) {
         pthread_join(engine->thread, NULL);
     }
     weft_worker_destroy(&engine->worker);
-    for (size_t i = 0; engine->media_roots && engine->media_roots[i]; i++) free((char *)engine->media_roots[i]);
-    free(engine->media_roots);
+    weft_media_sources_free(&engine->sources);
     pthread_cond_destroy(&engine->bench_end);
     pthread_cond_destroy(&engine->wake);
     pthread_mutex_destroy(&engine->mutex);
@@ -212,7 +202,7 @@ int weft_engine_threads(const weft_engine *engine) { return weft_pool_threads(we
 weft_status weft_engine_submit(weft_engine *engine, const weft_request_options *options, weft_request **out, weft_error *err) {
     *out = NULL;
     weft_chat_request chat;
-    weft_media_policy policy = {engine->media_roots, options->resolve, options->resolve_context};
+    weft_media_policy policy = {&engine->sources, options};
     WEFT_TRY(weft_chat_request_parse(engine->worker.model, options, &policy, &chat, err));
     weft_request *request = NULL;
     weft_sequence *sequence = NULL;

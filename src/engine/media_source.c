@@ -1,14 +1,49 @@
 /* From the URL of a media part to its bytes: see media_source.h. */
 #include "engine/media_source.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-#include "base/buffer.h"
+#include "net/fetch.h"
+
+enum { URL_SECONDS_MAX = 120 };
+
+/* ---- what may be named ----------------------------------------------------------------------------------------- */
+
+weft_status weft_media_sources_init(weft_media_sources *sources, const weft_engine_options *options, weft_error *err) {
+    *sources = (weft_media_sources){.allow_urls = options->allow_urls,
+                                    .url_bytes_max = options->url_bytes_max ? options->url_bytes_max : WEFT_MEDIA_BYTES_MAX,
+                                    .url_seconds_max = options->url_seconds_max > 0 ? options->url_seconds_max : URL_SECONDS_MAX};
+    size_t count = 0;
+    while (options->media_roots && options->media_roots[count]) count++;
+    sources->roots = calloc(count + 1, sizeof *sources->roots);
+    bool failed = !sources->roots;
+    for (size_t i = 0; i < count && !failed; i++) failed = !(sources->roots[i] = strdup(options->media_roots[i]));
+    weft_status status = failed ? weft_fail(err, WEFT_ERR_MEMORY, "engine: no memory") : WEFT_OK;
+    for (const char *const *n = options->private_networks; status == WEFT_OK && n && *n; n++) {
+        if (sources->network_count == WEFT_MEDIA_NETWORKS_MAX)
+            status = weft_fail(err, WEFT_ERR_INVALID, "more than %d private networks", WEFT_MEDIA_NETWORKS_MAX);
+        else
+            status = weft_network_parse(*n, &sources->networks[sources->network_count++], err);
+    }
+    if (status != WEFT_OK) weft_media_sources_free(sources);
+    return status;
+}
+
+void weft_media_sources_free(weft_media_sources *sources) {
+    for (size_t i = 0; sources->roots && sources->roots[i]; i++) free(sources->roots[i]);
+    free(sources->roots);
+    *sources = (weft_media_sources){0};
+}
+
+/* ---- data: ----------------------------------------------------------------------------------------------------- */
 
 static int base64_digit(unsigned char c) {
     if (c >= 'A' && c <= 'Z') return c - 'A';
@@ -48,6 +83,31 @@ static weft_status decode_base64(const char *text, void **data, size_t *size, we
     return WEFT_OK;
 }
 
+/* ---- files ----------------------------------------------------------------------------------------------------- */
+
+static weft_status reserve(const weft_media_policy *policy, uint64_t bytes, weft_error *err) {
+    const weft_request_options *request = policy->request;
+    return request->reserve ? request->reserve(request->reserve_context, bytes, err) : WEFT_OK;
+}
+
+/* All of an open file. It may change meanwhile: what has been reserved is what is read. */
+static weft_status read_all(int file, uint64_t bytes, void **data, size_t *size, weft_error *err) {
+    char *out = malloc(bytes ? (size_t)bytes : 1);
+    if (!out) return weft_fail(err, WEFT_ERR_MEMORY, "media: no memory for %llu bytes", (unsigned long long)bytes);
+    size_t at = 0;
+    for (ssize_t n = 1; at < bytes && n != 0;) {
+        n = pread(file, out + at, (size_t)bytes - at, (off_t)at);
+        if (n < 0 && errno != EINTR) {
+            free(out);
+            return weft_fail(err, WEFT_ERR_IO, "media: cannot be read: %s", strerror(errno));
+        }
+        at += n > 0 ? (size_t)n : 0;
+    }
+    *data = out;
+    *size = at;
+    return WEFT_OK;
+}
+
 static int hex_digit(char c) {
     if (c >= '0' && c <= '9') return c - '0';
     if ((c | 32) >= 'a' && (c | 32) <= 'f') return (c | 32) - 'a' + 10;
@@ -76,8 +136,8 @@ static char *decode_path(const char *path) {
 }
 
 /* Both sides are resolved, so that neither ".." nor a symbolic link leads out of a root. */
-static bool inside_roots(const char *resolved, const char *const *roots) {
-    for (; roots && *roots; roots++) {
+static bool inside_roots(const char *resolved, char *const *roots) {
+    for (; *roots; roots++) {
         char root[PATH_MAX];
         if (!realpath(*roots, root)) continue;
         size_t length = strlen(root);
@@ -87,30 +147,71 @@ static bool inside_roots(const char *resolved, const char *const *roots) {
     return false;
 }
 
+/* Opens a regular file inside the roots; -1 otherwise. What counts is where the file lies that has been opened: a link that
+ * is exchanged between two looks changes nothing. Nothing outside the roots and nothing that is no file is ever opened
+ * on purpose, and a pipe put there in between is not waited for. */
+static int open_inside(const char *path, char *const *roots, uint64_t *bytes) {
+    char resolved[PATH_MAX], opened[PATH_MAX], link[64];
+    struct stat info;
+    if (!realpath(path, resolved) || !inside_roots(resolved, roots) || stat(resolved, &info) != 0 || !S_ISREG(info.st_mode)) return -1;
+    int file = open(resolved, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY);
+    if (file < 0) return -1;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", file);
+    ssize_t n = readlink(link, opened, sizeof opened - 1);
+    if (n >= 0) opened[n] = 0;
+    bool known = n < 0 || inside_roots(opened, roots); /* without /proc the check above has to do */
+    if (known && fstat(file, &info) == 0 && S_ISREG(info.st_mode)) {
+        *bytes = (uint64_t)info.st_size;
+        return file;
+    }
+    close(file);
+    return -1;
+}
+
 static weft_status read_file_url(const char *url, const weft_media_policy *policy, void **data, size_t *size, weft_error *err) {
-    if (!policy->roots || !*policy->roots)
+    char **roots = policy->sources->roots;
+    if (!*roots)
         return weft_fail(err, WEFT_ERR_INVALID, "file: URLs are not allowed here: start weft with --media-root FOLDER to allow a folder");
     const char *path = url + strlen("file://");
     if (strncmp(path, "localhost/", 10) == 0) path += 9;
     if (*path != '/') return weft_fail(err, WEFT_ERR_INVALID, "%.200s: a file: URL needs an absolute path (file:///…)", url);
     char *decoded = decode_path(path);
     if (!decoded) return weft_fail(err, WEFT_ERR_INVALID, "%.200s: malformed percent-encoding", url);
-    char resolved[PATH_MAX];
-    weft_buffer buffer;
-    weft_status status;
-    struct stat info;
-    if (!realpath(decoded, resolved) || !inside_roots(resolved, policy->roots) || stat(resolved, &info) != 0 || !S_ISREG(info.st_mode)) {
-        /* one message for all, so that a client cannot probe which files exist outside the roots; a pipe would be waited
-         * for and is no picture */
-        status = weft_fail(err, WEFT_ERR_INVALID, "%.200s: no such file in the allowed folders (--media-root)", url);
-    } else {
-        status = weft_read_file(resolved, WEFT_MEDIA_BYTES_MAX, &buffer, err);
-        if (status == WEFT_OK) {
-            *size = buffer.size;
-            *data = weft_buffer_take(&buffer);
-        }
-    }
+    uint64_t bytes = 0;
+    int file = open_inside(decoded, roots, &bytes);
     free(decoded);
+    if (file < 0) /* one message for all, so that a client cannot probe which files exist outside the roots */
+        return weft_fail(err, WEFT_ERR_INVALID, "%.200s: no such file in the allowed folders (--media-root)", url);
+    weft_status status = WEFT_OK;
+    if (bytes > WEFT_MEDIA_BYTES_MAX)
+        status = weft_fail(err, WEFT_ERR_LIMIT, "%.200s: the file is over the limit of %d MiB", url, WEFT_MEDIA_BYTES_MAX >> 20);
+    if (status == WEFT_OK) status = reserve(policy, bytes, err);
+    if (status == WEFT_OK) status = read_all(file, bytes, data, size, err);
+    close(file);
+    return status;
+}
+
+/* ---- http: and https: ------------------------------------------------------------------------------------------ */
+
+static weft_status read_web_url(const char *url, const weft_media_policy *policy, void **data, size_t *size, weft_error *err) {
+    const weft_media_sources *sources = policy->sources;
+    if (!sources->allow_urls)
+        return weft_fail(err, WEFT_ERR_UNSUPPORTED,
+                         "http: and https: URLs are not fetched here: start weft with --allow-url, or send the bytes as a data: URL or as an uploaded file");
+    weft_fetch_options options = {
+        .bytes_max = sources->url_bytes_max < WEFT_MEDIA_BYTES_MAX ? sources->url_bytes_max : WEFT_MEDIA_BYTES_MAX,
+        .seconds_max = sources->url_seconds_max,
+        .allowed = sources->networks,
+        .allowed_count = sources->network_count,
+        .cancelled = policy->request->cancelled,
+        .context = policy->request->cancelled_context,
+    };
+    int file;
+    uint64_t bytes;
+    WEFT_TRY(weft_fetch(url, &options, &file, &bytes, err));
+    weft_status status = reserve(policy, bytes, err);
+    if (status == WEFT_OK) status = read_all(file, bytes, data, size, err);
+    close(file);
     return status;
 }
 
@@ -126,8 +227,7 @@ weft_status weft_media_fetch(const char *url, const weft_media_policy *policy, v
     }
     if (strncasecmp(url, "file://", 7) == 0) return read_file_url(url, policy, data, size, err);
     if (strncasecmp(url, "http://", 7) == 0 || strncasecmp(url, "https://", 8) == 0)
-        return weft_fail(err, WEFT_ERR_UNSUPPORTED,
-                         "weft does not fetch pictures from the network: send the bytes as a data: URL or upload the file");
-    if (policy->resolve) return policy->resolve(policy->resolve_context, url, data, size, err);
-    return weft_fail(err, WEFT_ERR_INVALID, "%.100s: not a data: or file: URL", url);
+        return read_web_url(url, policy, data, size, err);
+    if (policy->request->resolve) return policy->request->resolve(policy->request->resolve_context, url, data, size, err);
+    return weft_fail(err, WEFT_ERR_INVALID, "%.100s: not a data:, file: or http: URL", url);
 }

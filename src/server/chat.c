@@ -305,10 +305,29 @@ static weft_status resolve(void *context, const char *url, void **data, size_t *
     return weft_fail(err, WEFT_ERR_BUSY, "other large requests fill the memory for requests: try again later");
 }
 
+static weft_status reserve(void *context, uint64_t bytes, weft_error *err) {
+    chat_exchange *chat = context;
+    if (!weft_http_reserve(chat->server, bytes))
+        return weft_fail(err, WEFT_ERR_BUSY, "other large requests fill the memory for requests: try again later");
+    chat->reserved += bytes;
+    return WEFT_OK;
+}
+
+static bool cancelled(void *context) {
+    const chat_exchange *chat = context;
+    return atomic_load(&chat->server->stopping) || weft_http_disconnected(chat->connection);
+}
+
 /* Hands the body to the engine and frees it: the answer may take long. */
 static weft_status submit(chat_exchange *chat, weft_exchange *exchange, weft_error *err) {
-    weft_request_options options = {
-        .json = exchange->body.data, .json_size = exchange->body.size, .resolve = resolve, .resolve_context = chat};
+    weft_request_options options = {.json = exchange->body.data,
+                                    .json_size = exchange->body.size,
+                                    .resolve = resolve,
+                                    .resolve_context = chat,
+                                    .reserve = reserve,
+                                    .reserve_context = chat,
+                                    .cancelled = cancelled,
+                                    .cancelled_context = chat};
     weft_status status = weft_engine_submit(chat->model->engine, &options, &chat->request, err);
     weft_buffer_free(&exchange->body);
     chat->reserved += exchange->reserved; /* pictures of the body live on, decoded */

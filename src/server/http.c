@@ -100,7 +100,8 @@ bool weft_http_disconnected(struct MHD_Connection *connection) {
 
 bool weft_http_reserve(weft_server *server, uint64_t bytes) {
     uint64_t before = atomic_fetch_add(&server->in_flight, bytes);
-    if (before <= WEFT_HTTP_IN_FLIGHT_BYTES_MAX && bytes <= WEFT_HTTP_IN_FLIGHT_BYTES_MAX - before) return true;
+    uint64_t max = server->options.request_bytes;
+    if (before <= max && bytes <= max - before) return true;
     weft_http_release(server, bytes);
     return false;
 }

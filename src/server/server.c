@@ -165,6 +165,7 @@ static enum MHD_Result begin_exchange(weft_server *server, struct MHD_Connection
     if (!exchange) return MHD_NO;
     *state = exchange;
     exchange->server = server;
+    weft_deadlines_enter(server->deadlines, connection, WEFT_DEADLINE_BODY, 0);
     const char *rest;
     exchange->endpoint = find_endpoint(url, &rest);
     uint64_t max = body_max(exchange);
@@ -216,18 +217,21 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
     weft_exchange *exchange = *state;
     if (!exchange) return begin_exchange(context, connection, url, method, state);
     if (*size > 0) {
+        weft_deadlines_enter(exchange->server->deadlines, connection, WEFT_DEADLINE_BYTES, *size);
         enum MHD_Result result = take_body(exchange, data, *size);
         *size = 0;
         return result;
     }
+    weft_deadlines_enter(exchange->server->deadlines, connection, WEFT_DEADLINE_NONE, 0);
     if (exchange->form) weft_upload_finish(exchange);
     return route(exchange, connection, url, method);
 }
 
 static void complete(void *context, struct MHD_Connection *connection, void **state,
                      enum MHD_RequestTerminationCode code) {
-    (void)context, (void)connection, (void)code;
+    (void)code;
     weft_exchange *exchange = *state;
+    weft_deadlines_enter(((weft_server *)context)->deadlines, connection, WEFT_DEADLINE_IDLE, 0);
     if (!exchange) return;
     weft_upload_free(exchange);
     weft_http_release(exchange->server, exchange->reserved);
@@ -296,6 +300,7 @@ weft_status weft_server_start(const weft_server_options *options, weft_server **
     weft_server *server = calloc(1, sizeof *server);
     if (!server) return weft_fail(err, WEFT_ERR_MEMORY, "server: no memory");
     server->options = *options;
+    if (!options->request_bytes) server->options.request_bytes = WEFT_HTTP_IN_FLIGHT_BYTES_MAX;
     if (!options->files_quota) server->options.files_quota = WEFT_SERVER_FILES_QUOTA;
     server->host = strdup(options->host ? options->host : "127.0.0.1");
     bool key = options->api_key && *options->api_key;
@@ -306,6 +311,7 @@ weft_status weft_server_start(const weft_server_options *options, weft_server **
     raise_file_limit();
     if (status == WEFT_OK && options->data_dir)
         status = weft_files_open(options->data_dir, server->options.files_quota, &server->files, err);
+    if (status == WEFT_OK) status = weft_deadlines_start(options->request_seconds > 0 ? options->request_seconds : 60, &server->deadlines, err);
     if (status == WEFT_OK) status = weft_models_load(server, err);
     if (status == WEFT_OK) status = open_socket(server->host, options->port, &file, err);
     if (status == WEFT_OK) {
@@ -315,7 +321,8 @@ weft_status weft_server_start(const weft_server_options *options, weft_server **
             MHD_USE_POLL | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_ITC, 0, NULL, NULL,
             handle, server, MHD_OPTION_LISTEN_SOCKET, file, MHD_OPTION_CONNECTION_LIMIT,
             (unsigned)WEFT_HTTP_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)WEFT_HTTP_IDLE_SECONDS,
-            MHD_OPTION_NOTIFY_COMPLETED, complete, NULL, MHD_OPTION_THREAD_STACK_SIZE, (size_t)4 << 20,
+            MHD_OPTION_NOTIFY_COMPLETED, complete, server,
+            MHD_OPTION_NOTIFY_CONNECTION, weft_deadlines_connection, server->deadlines, MHD_OPTION_THREAD_STACK_SIZE, (size_t)4 << 20,
             MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)64 << 10, MHD_OPTION_END);
         if (!server->daemon) {
             close(file);
@@ -342,6 +349,7 @@ void weft_server_stop(weft_server *server) {
     if (!server) return;
     atomic_store(&server->stopping, true);
     if (server->daemon) MHD_stop_daemon(server->daemon);
+    weft_deadlines_stop(server->deadlines);
     weft_files_close(server->files);
     json_decref(server->samples);
     json_decref(server->models);

@@ -26,6 +26,8 @@ typedef struct weft_server_options {
     const weft_server_model *models; /* [model_count], borrowed until stop */
     int model_count;
     const char *api_key;  /* NULL: none asked for */
+    uint64_t request_bytes; /* of all requests in memory: bodies, and the files and URLs they name; 0: 2 GiB */
+    int request_seconds;  /* in which a client must send a request's headers, and its body when it is short; 0: 60 */
     const char *data_dir; /* where uploaded files are kept; NULL: they are refused */
     uint64_t files_quota; /* bytes of all uploaded files; 0: WEFT_SERVER_FILES_QUOTA */
 } weft_server_options;

@@ -24,12 +24,15 @@ enum {
     WEFT_UPLOAD_FORM_MAX = 1 << 20,      /* of the form around an uploaded file */
     WEFT_UPLOAD_READ_MAX = 256 << 20,    /* of an uploaded file that a request names */
 };
-#define WEFT_HTTP_IN_FLIGHT_BYTES_MAX                                                                                  \
-    ((uint64_t)2 << 30) /* of the chat requests in memory: bodies and the uploads they name */
+/* of the chat requests in memory: bodies, and the files and URLs they name */
+#define WEFT_HTTP_IN_FLIGHT_BYTES_MAX ((uint64_t)2 << 30)
+
+typedef struct weft_deadlines weft_deadlines;
 
 struct weft_server {
     weft_server_options options;
     struct MHD_Daemon *daemon;
+    weft_deadlines *deadlines;
     weft_files *files; /* NULL: none are kept */
     json_t *samples; /* url path -> file path, for /samples/ */
     json_t *models;  /* the body of /v1/models */
@@ -125,6 +128,21 @@ enum MHD_Result weft_http_upload_part(weft_exchange *exchange, struct MHD_Connec
 enum MHD_Result weft_http_files(weft_server *server, struct MHD_Connection *connection);
 enum MHD_Result weft_http_file(weft_server *server, struct MHD_Connection *connection, const char *method,
                                const char *rest);
+
+/* deadlines.c: clients that send too slowly are cut off. */
+typedef enum weft_deadline_phase {
+    WEFT_DEADLINE_IDLE,  /* the next request may come, later */
+    WEFT_DEADLINE_BODY,  /* the headers are here */
+    WEFT_DEADLINE_BYTES, /* so many of the body have come */
+    WEFT_DEADLINE_NONE,  /* it is the server's turn */
+} weft_deadline_phase;
+weft_status weft_deadlines_start(int seconds, weft_deadlines **deadlines, weft_error *err);
+void weft_deadlines_stop(weft_deadlines *deadlines); /* after the daemon; NULL is allowed */
+/* MHD's notice of connections that begin and end. */
+void weft_deadlines_connection(void *deadlines, struct MHD_Connection *connection, void **state,
+                               enum MHD_ConnectionNotificationCode code);
+void weft_deadlines_enter(weft_deadlines *deadlines, struct MHD_Connection *connection, weft_deadline_phase phase,
+                          uint64_t bytes);
 
 /* page.c */
 enum MHD_Result weft_http_page(struct MHD_Connection *connection, const char *url);

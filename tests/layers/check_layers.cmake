@@ -1,7 +1,7 @@
 # The layer rule: a folder of src/ includes only its own files and those of the folders below it.
 #
 #   base < kernels < weights, text, media < vision, decoder < engine < weft.h < server, cli, agent
-#   base < store < server, cli
+#   base < net < engine; base < store < server, cli
 #
 # Siblings (weights, text, media; vision, decoder; server, agent) do not include each other. The faces see weft.h and base only;
 # cli may start the server. Run as: cmake -DSOURCE=<repository> -P check_layers.cmake
@@ -14,12 +14,13 @@ set(below_text base)
 set(below_media base)
 set(below_vision base kernels weights media)
 set(below_decoder base kernels weights text)
-set(below_engine base kernels weights text media vision decoder)
+set(below_net base)
+set(below_engine base net kernels weights text media vision decoder)
 set(below_store base)
 set(below_server base store)
 set(below_agent base)
 set(below_cli base store server agent)
-set(layers base kernels weights text media vision decoder engine store server agent cli)
+set(layers base net kernels weights text media vision decoder engine store server agent cli)
 set(public_readers engine server agent cli) # who may include weft.h
 
 set(faults "")

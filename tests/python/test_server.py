@@ -233,7 +233,7 @@ def refused(client, **request):
     ({"n": 2}, 400, "unsupported", "'n'"),
     ({"logprobs": True}, 400, "unsupported", "logprobs"),
     ({"stop": ["x"] * 17}, 400, None, "stop"),
-    ({"messages": user("What?", "https://example.org/a.png")}, 400, "unsupported", "network"),
+    ({"messages": user("What?", "https://example.org/a.png")}, 400, "unsupported", "--allow-url"),
     ({"messages": user("What?", "data:image/png;base64,!!!!")}, 400, None, "base64"),
     ({"messages": user("What?", "data:image/png;base64," + base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(40)).decode())}, 400, "invalid_media", "image 1"),
     ({"messages": user("What?", data_url("small.png"), "data:image/jpeg;base64,/9j/4AAQ")}, 400, "invalid_media", "image 2"),
