@@ -49,7 +49,7 @@ static bool have_avx512(void) {
 #endif
 #endif
 
-static bool have_ref(void) {
+static bool have_always(void) {
     return true;
 }
 
@@ -59,10 +59,12 @@ static const struct level {
     bool (*available)(void);
     void (*fill)(weft_kernels *table);
 } levels[] = {
-    {"ref", have_ref, weft_kernels_fill_ref},
+    {"ref", have_always, weft_kernels_fill_ref},
 #if defined(__x86_64__)
     {"avx2", have_avx2, weft_kernels_fill_avx2},
     {"avx512", have_avx512, weft_kernels_fill_avx512},
+#elif defined(__aarch64__)
+    {"neon", have_always, weft_kernels_fill_neon}, /* part of the architecture */
 #endif
 };
 enum { LEVELS = sizeof levels / sizeof levels[0] };

@@ -8,6 +8,7 @@
 void weft_kernels_fill_ref(weft_kernels *table);
 void weft_kernels_fill_avx2(weft_kernels *table);
 void weft_kernels_fill_avx512(weft_kernels *table);
+void weft_kernels_fill_neon(weft_kernels *table);
 
 /* ref_dequantize.c: the plain-C slots, for tails of the variants too. */
 void weft_ref_dequantize_fill(weft_kernels *table);

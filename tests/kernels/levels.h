@@ -6,8 +6,8 @@
 #include "kernels/kernels.h"
 #include "testing.h"
 
-static const char *const all_levels[] = {"ref", "avx2", "avx512"};
-enum { ALL_LEVELS = 3 };
+static const char *const all_levels[] = {"ref", "avx2", "avx512", "neon"};
+enum { ALL_LEVELS = 4 };
 
 /* Fills tables with what this machine can run and says what it cannot. */
 static inline int test_levels(const weft_kernels *tables[ALL_LEVELS]) {
@@ -30,6 +30,13 @@ static inline const weft_kernels *reference(void) {
     weft_kernels_select("ref", &table, NULL);
     return table;
 }
+
+/* Of `n` random cases, how many to run: an emulated CPU is some twenty times slower and takes one in eight. */
+#ifdef WEFT_TESTS_EMULATED_CPU
+#define ROUNDS(n) (((n) + 7) / 8)
+#else
+#define ROUNDS(n) (n)
+#endif
 
 /* n floats with GUARD poisoned words before and after. */
 enum { GUARD = 24 };

@@ -132,7 +132,7 @@ int main(void) {
     int levels = test_levels(tables);
     for (int i = 0; i < levels; i++) {
         uint64_t seed = 31;
-        for (int round = 0; round < 220; round++) {
+        for (int round = 0; round < ROUNDS(220); round++) {
             weft_kv_format format = formats[round % 3];
             int dim = dims[testing_random(&seed) % 12], count = rows[testing_random(&seed) % 16];
             int64_t stride = format == WEFT_KV_F32 && round % 2 ? dim + random_between(&seed, 1, 300) : dim;

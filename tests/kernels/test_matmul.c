@@ -98,7 +98,7 @@ static void check_matmul(const weft_compute *compute, uint64_t *seed, problem *p
 
 static void check_random(const weft_compute *compute, uint64_t *seed) {
     static const int64_t batches[] = {1, 2, 3, 4, 5, 7, 8, 9, 12, 14, 17, 29, 64, 100, 131};
-    for (int round = 0; round < 70; round++) {
+    for (int round = 0; round < ROUNDS(70); round++) {
         weft_type type = (weft_type)(testing_random(seed) % WEFT_TYPE_COUNT);
         bool transposed = type <= WEFT_BF16 && testing_random(seed) >> 63;
         int64_t m = batches[testing_random(seed) % 15], block = weft_type_block_values(type);
@@ -148,7 +148,7 @@ static void check_passes(const weft_compute *compute, uint64_t *seed) {
 /* Every dot_rows slot for every number of rows, on part of the matrix. */
 static void check_dot_rows(const weft_kernels *k, uint64_t *seed) {
     for (int type = 0; type < WEFT_TYPE_COUNT; type++) {
-        for (int round = 0; round < 24; round++) {
+        for (int round = 0; round < ROUNDS(24); round++) {
             int m = 1 + round % WEFT_DOT_ROWS_MAX;
             int64_t block = weft_type_block_values(type), rows = random_between(seed, 1, 300);
             int64_t cols = block == 1 ? random_between(seed, 1, 500) : block * random_between(seed, 1, 1024 / block);
@@ -175,7 +175,7 @@ static void check_dot_rows(const weft_kernels *k, uint64_t *seed) {
 }
 
 static void check_tiles(const weft_kernels *k, uint64_t *seed) {
-    for (int round = 0; round < 400; round++) {
+    for (int round = 0; round < ROUNDS(400); round++) {
         int m = (int)random_between(seed, 1, k->tile_m), n = (int)random_between(seed, 1, k->tile_n);
         int64_t length = random_between(seed, 0, 70), ldc = n + random_between(seed, 0, 3);
         bool accumulate = testing_random(seed) >> 63;
@@ -220,7 +220,7 @@ static void check_tiles(const weft_kernels *k, uint64_t *seed) {
 }
 
 static void check_rows(const weft_kernels *k, uint64_t *seed) {
-    for (int round = 0; round < 60; round++) {
+    for (int round = 0; round < ROUNDS(60); round++) {
         weft_type type = (weft_type)(round % WEFT_TYPE_COUNT);
         bool transposed = type <= WEFT_BF16 && testing_random(seed) >> 63;
         int64_t block = weft_type_block_values(type), rows = random_between(seed, 1, 200);

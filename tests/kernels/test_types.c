@@ -89,7 +89,7 @@ static void check_golden(const weft_kernels *table) {
 static void check_against_ref(const weft_kernels *table) {
     uint64_t seed = 11;
     for (int type = 0; type < WEFT_TYPE_COUNT; type++) {
-        for (int round = 0; round < 60; round++) {
+        for (int round = 0; round < ROUNDS(60); round++) {
             int64_t n = random_between(&seed, 1, 1500), block = weft_type_block_values(type);
             size_t bytes = weft_type_row_bytes(type, (n + block - 1) / block * block);
             uint8_t *base = malloc(bytes + 1), *blocks = base + 1;
