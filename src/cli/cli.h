@@ -51,7 +51,7 @@ int weft_cli_fail(const weft_error *err);
 
 /* What every command that runs a model takes. */
 typedef struct weft_cli_model {
-    const char *path, *mmproj, *cpu;
+    const char *path, *mmproj, *cpu, *kv;
     int64_t threads, context;
     uint64_t memory;
     bool exact;
@@ -69,11 +69,15 @@ typedef struct weft_cli_model {
 #define WEFT_CLI_MODEL_OPTIONS(m)                                                                                              \
     {"--model", "-m", WEFT_OPTION_TEXT, &(m).path, "model: a Hugging Face folder or a .gguf file"},                            \
         {"--mmproj", NULL, WEFT_OPTION_TEXT, &(m).mmproj, "vision GGUF of a GGUF model (default: looked for beside it)"},      \
-        {"--threads", "-t", WEFT_OPTION_INT, &(m).threads, "threads (default: physical cores)"},                               \
+        WEFT_CLI_ENGINE_OPTIONS(m)
+/* The part of them that shapes the engine. */
+#define WEFT_CLI_ENGINE_OPTIONS(m)                                                                                             \
+    {"--threads", "-t", WEFT_OPTION_INT, &(m).threads, "threads (default: physical cores)"},                               \
         {"--memory", NULL, WEFT_OPTION_BYTES, &(m).memory, "budget of the KV cache, as 4G (default: a quarter of memory)"},    \
         {"--context", NULL, WEFT_OPTION_INT, &(m).context, "positions of a conversation at most (default: the model's)"},      \
+        {"--kv", NULL, WEFT_OPTION_TEXT, &(m).kv, "keys and values as f32, f16 or q8 (default: q8; with --exact f32)"},        \
         {"--exact", NULL, WEFT_OPTION_FLAG, &(m).exact, "f32 throughout, for parity with the reference"},                      \
-        {"--cpu", NULL, WEFT_OPTION_TEXT, &(m).cpu, "highest kernel level: ref, avx2, avx512 (default: the CPU's best)"}
+        {"--cpu", NULL, WEFT_OPTION_TEXT, &(m).cpu, "highest kernel level: ref, avx2, avx512, neon (default: the CPU's best)"}
 
 /* The model named, or the embedded one; prints warnings on stderr unless quiet. */
 weft_status weft_cli_open_model(weft_cli_model *options, bool quiet, weft_model **model, weft_error *err);

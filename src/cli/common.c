@@ -58,6 +58,7 @@ weft_engine_options weft_cli_engine_options(const weft_cli_model *options, const
         .memory_bytes = options->memory,
         .context_length = options->context,
         .exact = options->exact,
+        .kv = options->kv,
         .media_roots = media_roots,
         .allow_urls = options->allow_url || options->private_urls.count > 0,
         .private_networks = options->private_urls.items,

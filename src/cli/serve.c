@@ -122,9 +122,7 @@ int weft_cmd_serve(int argc, char **argv) {
         {"--port", "-p", WEFT_OPTION_INT, &o.port, "port (default: 8080; 0: any free one)"},
         {"--model", "-m", WEFT_OPTION_LIST, &o.models, "model, as PATH or NAME=PATH; may be repeated (default: the embedded ones)"},
         {"--mmproj", NULL, WEFT_OPTION_TEXT, &o.common.mmproj, "vision GGUF of a GGUF model (default: looked for beside it)"},
-        {"--threads", "-t", WEFT_OPTION_INT, &o.common.threads, "threads (default: physical cores)"},
-        {"--memory", NULL, WEFT_OPTION_BYTES, &o.common.memory, "budget of the KV cache, as 4G (default: a quarter of memory)"},
-        {"--context", NULL, WEFT_OPTION_INT, &o.common.context, "positions of a conversation at most (default: the model's)"},
+        WEFT_CLI_ENGINE_OPTIONS(o.common),
         {"--media-root", NULL, WEFT_OPTION_LIST, &o.media_roots, "folder from which requests may name pictures as file:// URLs; may be repeated"},
         WEFT_CLI_URL_OPTIONS(o.common),
         {"--data-dir", NULL, WEFT_OPTION_TEXT, &o.data_dir, "folder for uploaded files (default: $XDG_DATA_HOME/weft, ~/.local/share/weft)"},
@@ -132,8 +130,6 @@ int weft_cmd_serve(int argc, char **argv) {
         {"--request-memory", NULL, WEFT_OPTION_BYTES, &o.request_bytes, "bytes of all requests, with the files and URLs they name (default: 2G)"},
         {"--request-timeout", NULL, WEFT_OPTION_INT, &o.request_seconds, "seconds in which a client must send a request's headers, or a short body (default: 60)"},
         {"--api-key", NULL, WEFT_OPTION_TEXT, &o.api_key, "key that clients must send (default: none; or WEFT_API_KEY)"},
-        {"--exact", NULL, WEFT_OPTION_FLAG, &o.common.exact, "f32 throughout, for parity with the reference"},
-        {"--cpu", NULL, WEFT_OPTION_TEXT, &o.common.cpu, "highest kernel level: ref, avx2, avx512 (default: the CPU's best)"},
         {0},
     };
     int code = weft_cli_parse(argc, argv, "weft serve [--model PATH …] [--host ADDRESS] [--port N]", options, NULL);

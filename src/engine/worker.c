@@ -15,7 +15,8 @@ weft_status weft_worker_init(weft_worker *w, const weft_model *model, const weft
     int64_t context = model->info.context_length;
     if (options->context_length > 0 && options->context_length < context) context = options->context_length;
     uint64_t budget = options->memory_bytes ? options->memory_bytes : default_budget();
-    weft_kv_format format = options->exact ? WEFT_KV_F32 : WEFT_KV_F16;
+    weft_kv_format format = options->exact ? WEFT_KV_F32 : WEFT_KV_Q8;
+    if (options->kv) WEFT_TRY(weft_kv_format_from_name(options->kv, &format, err));
     weft_status status = weft_compute_create(options->cpu_level, options->threads, &w->compute, err);
     if (status == WEFT_OK)
         status = weft_decoder_create(config, weft_checkpoint_text(model->checkpoint), w->compute, format, WEFT_STEP_ROWS, context, &w->decoder, err);

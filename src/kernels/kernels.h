@@ -62,6 +62,9 @@ typedef enum weft_kv_format {
 
 enum { WEFT_KV_PAGE_ROWS = 128 };
 
+/* "f32", "f16", "q8" ("q8_0" is understood too); another name is an error that lists them. */
+weft_status weft_kv_format_from_name(const char *name, weft_kv_format *format, weft_error *err);
+
 /* Bytes of one slab: 128 rows of keys (or values) of one kv head, a multiple of 64. */
 size_t weft_kv_slab_bytes(weft_kv_format format, int head_dim);
 

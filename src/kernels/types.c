@@ -1,6 +1,8 @@
 /* The table of weight types: names, block sizes; and the size of KV slabs. Pure functions, no memory. */
 #include "kernels/kernels.h"
 
+#include <string.h>
+
 typedef struct type_info {
     const char *name;
     int values; /* per block */
@@ -41,6 +43,19 @@ size_t weft_type_block_bytes(weft_type type) {
 
 size_t weft_type_row_bytes(weft_type type, int64_t cols) {
     return (size_t)(cols / info(type)->values) * (size_t)info(type)->bytes;
+}
+
+weft_status weft_kv_format_from_name(const char *name, weft_kv_format *format, weft_error *err) {
+    static const struct {
+        const char *name;
+        weft_kv_format format;
+    } names[] = {{"f32", WEFT_KV_F32}, {"f16", WEFT_KV_F16}, {"q8", WEFT_KV_Q8}, {"q8_0", WEFT_KV_Q8}};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(name, names[i].name) != 0) continue;
+        *format = names[i].format;
+        return WEFT_OK;
+    }
+    return weft_fail(err, WEFT_ERR_INVALID, "'%.32s' is no format of keys and values: use f32, f16 or q8", name);
 }
 
 size_t weft_kv_slab_bytes(weft_kv_format format, int head_dim) {

@@ -8,6 +8,7 @@ import signal
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 if "WEFT_BIN" not in os.environ:
@@ -161,6 +162,21 @@ def test_thread_counts_do_not_matter(request_file):
     path = request_file("Hello. " * 60)
     answers = {succeed("generate", "-m", MODEL, "-r", path, "--greedy", "-n", 20, "--ids", "--threads", n) for n in (1, 2, 3)}
     assert len(answers) == 1
+
+
+def test_kv_formats_differ_by_their_rounding_only(request_file, tmp_path):
+    logits, path = {}, request_file()
+    for kv in ("f32", "f16", "q8"):
+        (tmp_path / kv).mkdir()
+        succeed("dump", "--model", MODEL, "--request", path, "--out", tmp_path / kv, "--stages", "logits", "--kv", kv)
+        logits[kv] = np.load(tmp_path / kv / "logits.npy")
+    scale = np.abs(logits["f32"]).max()
+    f16, q8 = (np.abs(logits[kv] - logits["f32"]).max() / scale for kv in ("f16", "q8"))
+    assert 0 < f16 < 1e-3 and f16 < q8 < 3e-2
+
+
+def test_an_unknown_kv_format_is_named(request_file):
+    assert "f32, f16 or q8" in fail("generate", "--model", MODEL, "--request", request_file(), "--kv", "q3")
 
 
 def test_dump_writes_arrays(request_file, tmp_path):
