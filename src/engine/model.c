@@ -6,6 +6,10 @@
 
 enum { GGUF_TOKENS_MAX = 4 << 20 }; /* sixteen times today's largest vocabularies */
 
+static void take_string(void *context, uint64_t index, const char *text, size_t size) {
+    ((weft_bytes *)context)[index] = (weft_bytes){text, size};
+}
+
 static weft_status read_gguf_strings(const weft_gguf *gguf, const char *key, weft_bytes **list, size_t *count, weft_error *err) {
     weft_gguf_kind kind;
     uint64_t n;
@@ -17,13 +21,10 @@ static weft_status read_gguf_strings(const weft_gguf *gguf, const char *key, wef
                          (unsigned long long)n, GGUF_TOKENS_MAX);
     weft_bytes *strings = malloc(sizeof *strings * (n ? n : 1));
     if (!strings) return weft_fail(err, WEFT_ERR_MEMORY, "tokenizer: no memory");
-    uint64_t cursor = 0;
-    for (uint64_t i = 0; i < n; i++) {
-        weft_status status = weft_gguf_array_string(gguf, key, &cursor, &strings[i].data, &strings[i].size, err);
-        if (status != WEFT_OK) {
-            free(strings);
-            return status;
-        }
+    weft_status status = weft_gguf_strings(gguf, key, take_string, strings, err);
+    if (status != WEFT_OK) {
+        free(strings);
+        return status;
     }
     *list = strings;
     *count = n;
@@ -40,12 +41,13 @@ static weft_status read_gguf_kinds(const weft_gguf *gguf, size_t token_count, in
     if (n != token_count)
         return weft_fail(err, WEFT_ERR_FORMAT, "%s: %s has %llu entries for %zu tokens", weft_gguf_path(gguf), key,
                          (unsigned long long)n, token_count);
-    for (uint64_t i = 0; i < n; i++) {
-        double value;
-        WEFT_TRY(weft_gguf_array_number(gguf, key, i, &value, err));
-        (*kinds)[i] = value >= 0 && value < 100 ? (int32_t)value : WEFT_TOKEN_UNUSED;
-    }
-    return WEFT_OK;
+    double *values = malloc(sizeof *values * (token_count ? token_count : 1));
+    if (!values) return weft_fail(err, WEFT_ERR_MEMORY, "tokenizer: no memory");
+    weft_status status = weft_gguf_numbers(gguf, key, values, n, err);
+    for (uint64_t i = 0; i < n && status == WEFT_OK; i++)
+        (*kinds)[i] = values[i] >= 0 && values[i] < 100 ? (int32_t)values[i] : WEFT_TOKEN_UNUSED;
+    free(values);
+    return status;
 }
 
 static weft_status tokenizer_from_gguf(const weft_gguf *gguf, weft_tokenizer **tokenizer, weft_error *err) {

@@ -59,10 +59,9 @@ static inline uint32_t rank_of(const weft_bpe *bpe, uint32_t left, uint32_t righ
     return merge->left == NONE ? NONE : merge->rank;
 }
 
-static weft_status grow(weft_bpe *bpe, weft_error *err) {
-    if (bpe->count * 2 < bpe->slot_count) return WEFT_OK;
+static weft_status grow_slots(weft_bpe *bpe, size_t slot_count, weft_error *err) {
     weft_bpe larger = *bpe;
-    larger.slot_count = bpe->slot_count ? bpe->slot_count * 2 : 1024;
+    larger.slot_count = slot_count;
     larger.slots = malloc(larger.slot_count * sizeof *larger.slots);
     if (!larger.slots) return weft_fail(err, WEFT_ERR_MEMORY, "no memory for a table of %zu merges", larger.slot_count);
     memset(larger.slots, 0xFF, larger.slot_count * sizeof *larger.slots);
@@ -72,6 +71,29 @@ static weft_status grow(weft_bpe *bpe, weft_error *err) {
     }
     free(bpe->slots);
     *bpe = larger;
+    return WEFT_OK;
+}
+
+weft_status weft_bpe_reserve(weft_bpe *bpe, size_t count, weft_error *err) {
+    size_t slot_count = 1024;
+    while (slot_count < 2 * count && slot_count < 2 * (size_t)WEFT_MERGES_MAX) slot_count *= 2;
+    return slot_count > bpe->slot_count ? grow_slots(bpe, slot_count, err) : WEFT_OK;
+}
+
+static weft_status grow(weft_bpe *bpe, weft_error *err) {
+    if (bpe->count * 2 < bpe->slot_count) return WEFT_OK;
+    return grow_slots(bpe, bpe->slot_count ? bpe->slot_count * 2 : 1024, err);
+}
+
+void weft_bpe_warm(const weft_bpe *bpe, uint32_t left, uint32_t right) {
+    if (bpe->slot_count) __builtin_prefetch(bpe->slots + pair_slot(bpe, left, right), 1);
+}
+
+weft_status weft_bpe_put(weft_bpe *bpe, weft_merge merge, weft_error *err) {
+    WEFT_TRY(grow(bpe, err));
+    weft_merge *slot = find_merge(bpe, merge.left, merge.right);
+    if (slot->left == NONE) bpe->count++;
+    *slot = merge;
     return WEFT_OK;
 }
 
@@ -97,11 +119,7 @@ weft_status weft_bpe_add_merge(weft_bpe *bpe, const weft_vocab *vocab, weft_byte
     const weft_vocab_entry *whole = weft_vocab_find_string(vocab, joined, left.size + right.size, scratch);
     if (scratch != small) free(scratch);
     if (!a || !b || !whole) return refuse_merge(left, right, rank, err);
-    WEFT_TRY(grow(bpe, err));
-    weft_merge *merge = find_merge(bpe, (uint32_t)a->id, (uint32_t)b->id);
-    if (merge->left == NONE) bpe->count++;
-    *merge = (weft_merge){(uint32_t)a->id, (uint32_t)b->id, rank, (uint32_t)whole->id};
-    return WEFT_OK;
+    return weft_bpe_put(bpe, (weft_merge){(uint32_t)a->id, (uint32_t)b->id, rank, (uint32_t)whole->id}, err);
 }
 
 /* ---- lists of ids ---- */

@@ -27,12 +27,18 @@ typedef struct weft_bpe {
 
 void weft_bpe_init(weft_bpe *bpe);
 void weft_bpe_free(weft_bpe *bpe);
+/* Makes room for `count` merges at once; a hint. */
+weft_status weft_bpe_reserve(weft_bpe *bpe, size_t count, weft_error *err);
 /* Takes the single-byte tokens from the vocabulary. */
 void weft_bpe_set_bytes(weft_bpe *bpe, const weft_vocab *vocab);
 /* Adds the merge of two strings (as the file writes them) with its rank; all three tokens must be in the vocabulary.
  * The same pair given twice keeps the later rank. */
 weft_status weft_bpe_add_merge(weft_bpe *bpe, const weft_vocab *vocab, weft_bytes left, weft_bytes right, uint32_t rank,
                                weft_error *err);
+
+/* Adds a merge whose ids are known; weft_bpe_warm beforehand fetches its slot into the CPU's caches. */
+weft_status weft_bpe_put(weft_bpe *bpe, weft_merge merge, weft_error *err);
+void weft_bpe_warm(const weft_bpe *bpe, uint32_t left, uint32_t right);
 
 /* Working memory of one caller; zero-initialise. Grows with the longest word: about 24 bytes per byte of it. */
 typedef struct weft_bpe_scratch weft_bpe_scratch;

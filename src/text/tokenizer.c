@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "text/merges.h"
 #include "text/tokenizer_impl.h"
 #include "text/unicode.h"
 
@@ -152,9 +153,22 @@ weft_status weft_tokenizer_finish(weft_tokenizer *t, weft_error *err) {
 
 /* ---- GGUF metadata ---- */
 
+enum { AHEAD = 8 };
+
+/* Fetches the place of a token that will soon be added into the CPU's caches. */
+static void warm_token(const weft_vocab *vocab, weft_bytes token) {
+    char bytes[64];
+    bool verbatim;
+    if (token.size > sizeof bytes) return;
+    size_t size = weft_byte_level_decode(token.data, token.size, bytes, &verbatim);
+    weft_vocab_hash(vocab, bytes, size, verbatim);
+}
+
 static weft_status add_spec_tokens(weft_tokenizer *t, const weft_tokenizer_spec *spec, weft_error *err) {
+    WEFT_TRY(weft_vocab_reserve(&t->vocab, spec->token_count, err));
     for (size_t i = 0; i < spec->token_count; i++) {
         weft_bytes token = spec->tokens[i];
+        if (i + AHEAD < spec->token_count) warm_token(&t->vocab, spec->tokens[i + AHEAD]);
         int32_t kind = spec->kinds[i];
         if (kind < WEFT_TOKEN_NORMAL || kind > WEFT_TOKEN_BYTE)
             return weft_fail(err, WEFT_ERR_FORMAT, "tokenizer.ggml.token_type: token %zu has type %d", i, kind);
@@ -176,16 +190,19 @@ static weft_status add_spec_merges(weft_tokenizer *t, const weft_tokenizer_spec 
     if (spec->merge_count > WEFT_MERGES_MAX)
         return weft_fail(err, WEFT_ERR_LIMIT, "tokenizer.ggml.merges: more than %d", WEFT_MERGES_MAX);
     weft_bpe_set_bytes(&t->bpe, &t->vocab);
+    WEFT_TRY(weft_bpe_reserve(&t->bpe, spec->merge_count, err));
+    weft_merge_list list;
+    weft_merge_list_init(&list, &t->bpe, &t->vocab);
     for (size_t i = 0; i < spec->merge_count; i++) {
         weft_bytes merge = spec->merges[i];
         const char *space = merge.size ? memchr(merge.data, ' ', merge.size) : NULL;
         if (!space || weft_utf8_valid(merge.data, merge.size) != merge.size)
             return weft_fail(err, WEFT_ERR_FORMAT, "tokenizer.ggml.merges: merge %zu is not two tokens", i);
         size_t left = (size_t)(space - merge.data);
-        WEFT_TRY(weft_bpe_add_merge(&t->bpe, &t->vocab, (weft_bytes){merge.data, left},
-                                    (weft_bytes){space + 1, merge.size - left - 1}, (uint32_t)i, err));
+        WEFT_TRY(weft_merge_list_add(&list, (weft_bytes){merge.data, left},
+                                     (weft_bytes){space + 1, merge.size - left - 1}, (uint32_t)i, err));
     }
-    return WEFT_OK;
+    return weft_merge_list_finish(&list, err);
 }
 
 weft_status weft_tokenizer_from_spec(const weft_tokenizer_spec *spec, weft_tokenizer **tokenizer, weft_error *err) {

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "text/json_scan.h"
+#include "text/merges.h"
 #include "text/tokenizer.h"
 #include "text/tokenizer_impl.h"
 
@@ -153,9 +154,12 @@ static weft_status check_byte_level(const loader *l, weft_error *err) {
 
 /* ---- the model ---- */
 
+enum { ENTRY_BYTES = 24 }; /* of JSON for a token or a merge, roughly: to make tables of about the right size */
+
 static weft_status read_vocab(loader *l, weft_error *err) {
     weft_json_span span = l->parts.vocab;
     weft_json_scan scan = {span.data, span.data + span.size, span.data, "vocab"};
+    WEFT_TRY(weft_vocab_reserve(&l->tokenizer->vocab, span.size / ENTRY_BYTES, err));
     weft_json_members members = {0};
     while (weft_json_scan_member(&scan, &members, &l->name, err)) {
         int32_t id;
@@ -170,14 +174,13 @@ static weft_bytes bytes_of(const weft_buffer *buffer) {
 }
 
 /* One merge: ["left", "right"], or in older files "left right". */
-static weft_status read_merge(loader *l, weft_json_scan *scan, uint32_t *rank, weft_error *err) {
-    weft_tokenizer *t = l->tokenizer;
+static weft_status read_merge(loader *l, weft_json_scan *scan, weft_merge_list *list, uint32_t *rank, weft_error *err) {
     if (weft_json_scan_take(scan, '[')) {
         WEFT_TRY(weft_json_scan_string(scan, &l->left, err));
         if (!weft_json_scan_take(scan, ',')) return weft_json_scan_error(scan, "','", err);
         WEFT_TRY(weft_json_scan_string(scan, &l->right, err));
         if (!weft_json_scan_take(scan, ']')) return weft_json_scan_error(scan, "']'", err);
-        return weft_bpe_add_merge(&t->bpe, &t->vocab, bytes_of(&l->left), bytes_of(&l->right), (*rank)++, err);
+        return weft_merge_list_add(list, bytes_of(&l->left), bytes_of(&l->right), (*rank)++, err);
     }
     WEFT_TRY(weft_json_scan_string(scan, &l->left, err));
     weft_bytes whole = bytes_of(&l->left);
@@ -186,17 +189,19 @@ static weft_status read_merge(loader *l, weft_json_scan *scan, uint32_t *rank, w
     size_t size = space ? (size_t)(space - whole.data) : 0, rest = space ? whole.size - size - 1 : 0;
     if (!space || memchr(space + 1, ' ', rest))
         return weft_json_scan_error(scan, "a merge of two tokens before it", err);
-    return weft_bpe_add_merge(&t->bpe, &t->vocab, (weft_bytes){whole.data, size}, (weft_bytes){space + 1, rest},
-                              (*rank)++, err);
+    return weft_merge_list_add(list, (weft_bytes){whole.data, size}, (weft_bytes){space + 1, rest}, (*rank)++, err);
 }
 
 static weft_status read_merges(loader *l, weft_error *err) {
     weft_json_span span = l->parts.merges;
     weft_json_scan scan = {span.data, span.data + span.size, span.data, "merges"};
+    WEFT_TRY(weft_bpe_reserve(&l->tokenizer->bpe, span.size / ENTRY_BYTES, err));
     weft_json_members members = {0};
     uint32_t rank = 0;
-    while (weft_json_scan_item(&scan, &members, err)) WEFT_TRY(read_merge(l, &scan, &rank, err));
-    return members.failed ? WEFT_ERR_FORMAT : WEFT_OK;
+    weft_merge_list list;
+    weft_merge_list_init(&list, &l->tokenizer->bpe, &l->tokenizer->vocab);
+    while (weft_json_scan_item(&scan, &members, err)) WEFT_TRY(read_merge(l, &scan, &list, &rank, err));
+    return members.failed ? WEFT_ERR_FORMAT : weft_merge_list_finish(&list, err);
 }
 
 static bool has_every_byte(const weft_bpe *bpe) {

@@ -57,6 +57,12 @@ weft_status weft_gguf_array(const weft_gguf *gguf, const char *key, weft_gguf_ki
  * the last element: WEFT_ERR_NOT_FOUND. */
 weft_status weft_gguf_array_string(const weft_gguf *gguf, const char *key, uint64_t *cursor, const char **text,
                                    size_t *size, weft_error *err);
+/* All strings of an array in order, in one go: take(context, index, text, size), text pointing into the file. */
+weft_status weft_gguf_strings(const weft_gguf *gguf, const char *key,
+                              void (*take)(void *context, uint64_t index, const char *text, size_t size), void *context,
+                              weft_error *err);
+/* The first `count` elements of an array of numbers or bools. */
+weft_status weft_gguf_numbers(const weft_gguf *gguf, const char *key, double *values, uint64_t count, weft_error *err);
 /* Element `index` of an array of numbers or bools. */
 weft_status weft_gguf_array_number(const weft_gguf *gguf, const char *key, uint64_t index, double *value,
                                    weft_error *err);

@@ -349,3 +349,28 @@ weft_status weft_gguf_array_number(const weft_gguf *g, const char *name, uint64_
     *value = read_number(key->element, key->data + each * (size_t)index);
     return WEFT_OK;
 }
+
+weft_status weft_gguf_strings(const weft_gguf *g, const char *name,
+                              void (*take)(void *context, uint64_t index, const char *text, size_t size), void *context,
+                              weft_error *err) {
+    const gguf_key *key = find_key(g, name);
+    if (!key) return missing(g, name, err);
+    if (key->kind != WEFT_GGUF_ARRAY || key->element != WEFT_GGUF_STRING)
+        return wrong_kind(g, key, "an array of strings", err);
+    const uint8_t *at = key->data;
+    for (uint64_t i = 0; i < key->count; i++) { /* lengths were checked when the keys were read */
+        uint64_t length;
+        memcpy(&length, at, 8);
+        take(context, i, (const char *)at + 8, (size_t)length);
+        at += 8 + length;
+    }
+    return WEFT_OK;
+}
+
+weft_status weft_gguf_numbers(const weft_gguf *g, const char *name, double *values, uint64_t count, weft_error *err) {
+    if (count > 0) WEFT_TRY(weft_gguf_array_number(g, name, count - 1, values, err)); /* the kind and the last one */
+    const gguf_key *key = find_key(g, name);
+    for (uint64_t i = 0; i < count; i++)
+        values[i] = read_number(key->element, key->data + scalar_bytes(key->element) * (size_t)i);
+    return WEFT_OK;
+}
