@@ -3,7 +3,7 @@
 import random
 
 from . import words
-from .questions import Question
+from .question import Question
 
 # Only what the shipped checkpoint truly does; to be widened together with what the examination confirms.
 ABLE = "I can name the colours of shapes in simple drawings, and sometimes count them. I cannot read or find things yet."

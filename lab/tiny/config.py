@@ -30,7 +30,7 @@ class Shape:
 
 
 # Picture sizes (width, height) with their share.
-SMALL = {(160, 160): 4, (192, 160): 3, (160, 192): 2, (192, 128): 2, (128, 192): 1, (192, 192): 2}      # about 30 visual tokens
+SMALL = {(160, 160): 4, (192, 160): 3, (160, 192): 2, (192, 128): 2, (128, 192): 1, (192, 192): 2, (224, 160): 1, (256, 128): 1}
 FULL = {(256, 256): 4, (288, 224): 3, (320, 256): 3, (256, 320): 1, (256, 224): 2, (224, 256): 1}       # 56 to 80
 CROP = (128, 96)
 
@@ -64,6 +64,7 @@ class Phase:
     auxiliary: float = 1.0           # weight of the auxiliary losses
     weights: dict = field(default_factory=dict)   # factors on single auxiliary losses by head name
     level: tuple = (1.0, 1.0)        # share of the full number of candidates, at the phase's beginning and end
+    acts: float = 0.0                # share of screens with goals for `computer_use` instead of questions
     skip: tuple = ()                 # kinds of question that are not asked
 
 
@@ -93,7 +94,7 @@ class Plan:
 
 
 SHAPES = {"shapes": 1}
-SCREENS = {"settings": 2.2, "dialog": 1.3, "sign": 1.5, "note": 0.5}
+SCREENS = {"settings": 2.2, "dialog": 1.3, "home": 1.3, "form": 1.2, "sign": 1, "note": 0.5}
 BOTH = (Mix(SHAPES, SMALL, 3), Mix({"shapes": 1, **SCREENS}, FULL, 2))
 BOXES = ("all boxes", "name at box", "point", "locate", "not there")
 
@@ -102,16 +103,16 @@ LONG = Plan("long", Shape(), (
     # Eyes and words apart: the tower by its heads, the decoder on scenes written as text.
     Phase("senses", 350, (("see", 3), ("crops", 1), ("recall", 1)), BOTH, level=(0.34, 1.0)),
     # What is there: few shapes, short answers.
-    Phase("name", 1500, (("look", 3), ("crops", 1)), (Mix(SHAPES, SMALL),), auxiliary=0.4, level=(0.34, 0.8), skip=("all boxes", "point")),
+    Phase("name", 1500, (("look", 2), ("see", 4), ("recall", 1)), (Mix(SHAPES, SMALL),), texts=3, auxiliary=0.4, level=(0.34, 0.8), skip=("all boxes", "point")),
     Phase("place", 4000, (("look", 4), ("crops", 1), ("recall", 1)), (Mix(SHAPES, SMALL, 3), Mix({"shapes": 1, **SCREENS}, FULL, 1)), auxiliary=0.4, level=(0.6, 1.0)),
-    Phase("screens", 100000, (("look", 4), ("crops", 1), ("recall", 1)), (Mix(SHAPES, SMALL, 1), Mix({"shapes": 0.7, **SCREENS}, FULL, 2)), auxiliary=0.3),
+    Phase("screens", 100000, (("look", 4), ("crops", 1), ("recall", 1)), (Mix(SHAPES, SMALL, 1), Mix({"shapes": 0.7, **SCREENS}, FULL, 2)), auxiliary=0.3, acts=0.2),
 ))
 
 # All tasks in three minutes on a laptop, only to see that every part works.
 SMOKE = Plan("smoke", Shape(vision_hidden=64, vision_layers=4, vision_heads=1, vision_ffn=128, taps=(0, 1, 2), hidden=64,
                             layers=3, heads=2, kv_heads=1, ffn=128), (
     Phase("senses", 12, (("see", 1), ("crops", 1), ("recall", 1)), BOTH, cells=64, crops=4, texts=4, share=3),
-    Phase("all", 16, (("look", 1), ("crops", 1), ("recall", 1)), BOTH, cells=64, crops=4, texts=4, share=3, auxiliary=0.5),
+    Phase("all", 16, (("look", 1), ("crops", 1), ("recall", 1)), BOTH, cells=64, crops=4, texts=4, share=3, auxiliary=0.5, acts=0.2),
 ), warm=4, save_every=5)
 
 PLANS = {p.name: p for p in (LONG, SMOKE)}

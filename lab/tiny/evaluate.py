@@ -27,7 +27,7 @@ from transformers.utils.chat_template_utils import render_jinja_template
 
 from lab import pixels
 
-from . import chat, fonts, questions, scenes
+from . import chat, fonts, question, questions, scenes
 
 SEED = 1_000_003            # training seeds are strings of the plan's seed; this one is used nowhere else
 BATCH = 16
@@ -39,7 +39,7 @@ PICTURE_SIZES = SCREEN_SIZES + [(400, 300), (512, 512), (640, 480)]
 @dataclass
 class Item:
     row: str
-    question: questions.Question
+    question: question.Question
     image: Image.Image | None = None
 
 

@@ -10,7 +10,7 @@ import random
 import numpy as np
 import torch
 
-from . import chat, config, fonts, questions, scenes
+from . import actions, chat, config, fonts, questions, scenes
 
 MASKED = -1e4
 
@@ -62,8 +62,13 @@ class Sequence:
 
 
 def sequence(codec, rng, asked, grid=None, head="") -> Sequence:
-    """One sequence over a picture of `grid` (rows, columns) merged cells, or over the text `head`, or neither."""
+    """One sequence over a picture of `grid` (rows, columns) merged cells, or over the text `head`, or neither. The first
+    question's system message stands for all."""
     s = Sequence(codec)
+    if asked[0].system:
+        s.text("<|im_start|>system\n" + asked[0].system)
+        s.tokens(s.ending())
+        s.text("\n")
     s.text("<|im_start|>user\n")
     form = rng.random()
     if grid and form < 0.1:
@@ -167,7 +172,8 @@ class Lessons:
 
     def ask(self, phase, scene, rng):
         """The phase's share of the scene's questions."""
-        found = [q for q in questions.ask(scene, rng) if q.kind not in phase.skip]
+        found = (rng.random() < phase.acts and actions.ask(scene, rng)) or questions.ask(scene, rng)
+        found = [q for q in found if q.kind not in phase.skip]
         return choose(rng, found, phase.share)
 
     def pictures(self, rng, phase, level, with_text) -> dict:

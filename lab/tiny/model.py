@@ -50,6 +50,7 @@ def build(shape: Shape, ids: dict[str, int], vocabulary: int, seed: int) -> Qwen
         weight, bias = _whitened_patches(shape.vision_hidden, seed)
         vision.patch_embed.proj.weight.copy_(weight.view(-1, 3, 1, 16, 16).expand(-1, -1, 2, -1, -1) / 2)
         vision.patch_embed.proj.bias.copy_(bias)
+        local_attention(vision)
         model.model.language_model.embed_tokens.weight.normal_(0, 0.05)
         vision.pos_embed.weight.copy_(_smooth_table(shape.position_side, shape.vision_hidden))
     return model
@@ -85,6 +86,38 @@ def _smooth_table(side: int, width: int) -> torch.Tensor:
     joined = torch.cat(waves, 1) * 0.5
     table[:, :joined.shape[1]] = joined
     return table
+
+
+# (layer, head) -> (rows, columns, sharpness) to which that head looks at the beginning.
+LOOKS = {(0, 0): (0, 1, 2.0), (0, 1): (0, -1, 2.0), (0, 2): (0, 0, 1.0), (1, 0): (1, 0, 2.0), (1, 1): (-1, 0, 2.0), (1, 2): (0, 0, 1.0),
+         (2, 0): (1, 1, 1.2), (2, 1): (-1, -1, 1.2), (2, 2): (0, 0, 0.6)}
+
+
+@torch.no_grad()
+def local_attention(vision):
+    """Lets the first layers' heads look at neighbours, as a convolution does, by constant parts of q and k.
+
+    With equal constants in the fast rotary pairs of q and k the score of two patches is a sum of cos(frequency * distance),
+    largest at distance 0; turning q's constant by an offset moves that peak. A tower without this learns from scratch that
+    neighbours belong together (compare "ConViT", d'Ascoli et al. 2021, and mimetic initialisation, Trockman and Kolter 2023).
+    """
+    heads = vision.config.num_heads
+    size = vision.config.hidden_size // heads
+    quarter, pairs = size // 4, min(4, size // 4)
+    rates = 10000.0 ** (-torch.arange(pairs) * 2 / (size // 2))
+    for (layer, head), (rows, columns, sharpness) in LOOKS.items():
+        if layer >= len(vision.blocks) or head >= heads:
+            continue
+        bias = vision.blocks[layer].attn.qkv.bias.view(3, heads, size)
+        strength = (sharpness * size ** 0.5) ** 0.5
+        # Rotary pair f of the rows is (f, f + size/2), of the columns (size/4 + f, ...).
+        for first, offset in ((0, rows), (quarter, columns)):
+            at = torch.arange(pairs) + first
+            angle = rates * offset
+            # The score is q.k turned by rates * (row_q - row_k): q's constant starts turned by the offset, so that it is
+            # largest where row_k = row_q + offset.
+            bias[0, head, at], bias[0, head, at + size // 2] = strength * angle.cos(), strength * angle.sin()
+            bias[1, head, at], bias[1, head, at + size // 2] = torch.full((pairs,), strength), torch.zeros(pairs)
 
 
 def _rotate_half(x):

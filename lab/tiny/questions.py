@@ -5,52 +5,9 @@ text, and examines on held-out pictures. Answers never guess: a question that th
 """
 
 import json
-from dataclasses import dataclass
 
-from . import words
-
-
-@dataclass
-class Question:
-    kind: str            # the row of the evaluation table
-    text: str
-    answer: str
-    box: list | None = None      # the true box 0..1000, for located elements
-    elements: list | None = None  # [(box, label)], for "all boxes"
-
-
-def boxes_json(items) -> str:
-    """[(box, label)] -> the published grounding form, compact."""
-    return json.dumps([{"bbox_2d": b, "label": n} for b, n in items], separators=(",", ":"))
-
-
-def point_json(box, label) -> str:
-    point = [round((box[0] + box[2]) / 2), round((box[1] + box[3]) / 2)]
-    return json.dumps([{"point_2d": point, "label": label}], separators=(",", ":"))
-
-
-def counted(n, noun) -> str:
-    if n == 0:
-        return f"There are no {words.plural(noun)}."
-    return f"There is 1 {noun}." if n == 1 else f"There are {n} {words.plural(noun)}."
-
-
-def _locate(rng, scene, e, name):
-    """A question for the box (or, less often, the point) of one element."""
-    box = scene.relative(e)
-    if rng.random() < 0.15:
-        return Question("point", rng.choice([f"Point to the {name}.", f"Point at the {name}."]),
-                        point_json(box, name), box)
-    return Question("locate", rng.choice([f"Where is the {name}?", f"Where is the {name}?", f"Locate the {name}.",
-                                          f"Find the {name}.", f"Show me the {name}.", f"Where's the {name}?"]),
-                    boxes_json([(box, name)]), box)
-
-
-ASK_DESCRIBE = ["What is in this picture?", "What is in this image?", "Describe the image.", "Describe this picture.",
-                "What do you see?", "What can you see in this picture?", "What is this?", "Describe what you see.",
-                "What's in this picture?", "What is shown here?", "Describe the picture."]
-ASK_READ = ["Read the text.", "What does it say?", "What text is in the picture?", "What is written here?",
-            "Read the text in the image.", "What does this say?"]
+from . import screen_questions, words
+from .question import ASK_DESCRIBE, ASK_READ, Question, boxes_json, counted, locate
 
 
 def _shape_questions(rng, scene):
@@ -75,12 +32,12 @@ def _shape_questions(rng, scene):
             q.append(Question("colour", rng.choice([f"What {colour_word} is the {e.shape}?", f"What is the {colour_word} of the {e.shape}?",
                                                     f"Which {colour_word} is the {e.shape}?"]), f"The {e.shape} is {e.colour}."))
             if rng.random() < 0.3:
-                q.append(_locate(rng, scene, e.box, e.shape))
+                q.append(locate(rng, scene, e.box, e.shape))
         if sum(o.colour == e.colour for o in elements) == 1:
             q.append(Question("shape", rng.choice([f"What shape is {e.colour}?", f"Which shape is {e.colour}?",
                                                    f"What is the {e.colour} shape?"]), f"The {e.colour} shape is {words.with_article(e.shape)}."))
         if names.count(e.name) == 1:
-            q.append(_locate(rng, scene, e.box, e.name))
+            q.append(locate(rng, scene, e.box, e.name))
         if rng.random() < 0.4:
             q.append(Question("name at box", rng.choice(["What is at {}?", "What is in the box {}?"]).format(
                 json.dumps(scene.relative(e.box), separators=(",", ":"))), words.with_article(e.name).capitalize() + "."))
@@ -127,64 +84,6 @@ def _relation(rng, scene, names):
     return Question("relation", question, f"{'Yes' if asked == true else 'No'}, the {a.name} is {true} the {b.name}.")
 
 
-def _settings_questions(rng, scene):
-    elements, q = scene.elements, []
-    names = [e.name for e in elements]
-    with_state = [e.name + ("" if e.on is None else " (on)" if e.on else " (off)") for e in elements]
-    q.append(Question("list", rng.choice(["List the settings.", "List the settings on this screen.", "Which settings are there?",
-                                          "What settings are on this screen?", "List all items."]), ", ".join(names) + "."))
-    q.append(Question("describe", rng.choice(ASK_DESCRIBE), "A settings screen with " + words.joined(with_state) + "."))
-    switches = [e for e in elements if e.switch]
-    on = [e.name for e in switches if e.on]
-    if switches:
-        q.append(Question("which on", rng.choice(["Which switches are on?", "Which settings are on?", "What is turned on?"]),
-                          "None." if not on else words.joined(on) + "."))
-    for e in elements:
-        pick = rng.random()
-        if e.switch:
-            q.append(Question("switch state", rng.choice([f"Is {e.name} on?", f"Is {e.name} enabled?", f"Is {e.name} turned on?",
-                                                          f"Is {e.name} on or off?"]),
-                              f"{'Yes' if e.on else 'No'}, {e.name} is {'on' if e.on else 'off'}."))
-            if q[-1].text.endswith("off?"):
-                q[-1].answer = f"{e.name} is {'on' if e.on else 'off'}."
-            if pick < 0.6:
-                q.append(_locate(rng, scene, e.switch, f"{e.name} switch"))
-        if pick > 0.4:
-            q.append(_locate(rng, scene, e.box, rng.choice([f"{e.name} row", f"{e.name} setting"])))
-        if rng.random() < 0.3:
-            q.append(Question("name at box", f"What is at {json.dumps(scene.relative(e.box), separators=(',', ':'))}?", e.name + "."))
-    q.append(Question("count rows", rng.choice(["How many settings are there?", "How many rows are there?"]), counted(len(elements), "setting")))
-    missing = rng.choice(words.SETTINGS)
-    if missing not in names and rng.random() < 0.6:
-        q.append(Question("not there", rng.choice([f"Where is the {missing} switch?", f"Is {missing} on?", f"Locate the {missing} row."]),
-                          f"There is no {missing} on this screen."))
-    if "title" in scene.facts:
-        q.append(Question("title", "What is the title of this screen?", scene.facts["title"] + "."))
-    if rng.random() < 0.5 and len(elements) <= 4:
-        everything = [(scene.relative(e.box), e.name) for e in elements]
-        q.append(Question("all boxes", rng.choice(["Locate all settings.", "Locate every row."]), boxes_json(everything), elements=everything))
-    return q
-
-
-def _dialog_questions(rng, scene):
-    elements, facts, q = scene.elements, scene.facts, []
-    names = [e.name for e in elements]
-    buttons = "the button " + names[0] if len(names) == 1 else "the buttons " + words.joined(names)
-    q.append(Question("describe", rng.choice(ASK_DESCRIBE), f'A dialog titled "{facts["title"]}" with {buttons}.'))
-    q.append(Question("read", rng.choice(["What does the dialog say?", "What is the message?", "Read the message."]), facts["text"]))
-    q.append(Question("title", rng.choice(["What is the title of the dialog?", "What is the title?"]), facts["title"] + "."))
-    q.append(Question("list", rng.choice(["List the buttons.", "Which buttons are there?", "What buttons do you see?"]), ", ".join(names) + "."))
-    q.append(Question("count rows", "How many buttons are there?", counted(len(names), "button")))
-    for e in elements:
-        q.append(_locate(rng, scene, e.box, f"{e.name} button"))
-        if rng.random() < 0.3:
-            q.append(Question("name at box", f"What is at {json.dumps(scene.relative(e.box), separators=(',', ':'))}?", f"The {e.name} button."))
-    missing = rng.choice(words.BUTTONS)
-    if missing not in names:
-        q.append(Question("not there", f"Where is the {missing} button?", f"There is no {missing} button."))
-    return q
-
-
 def _sign_questions(rng, scene):
     e, text = scene.elements[0], scene.facts["text"]
     colour_word = rng.choice(["color", "colour"])
@@ -211,8 +110,8 @@ def _note_questions(rng, scene):
     return q
 
 
-MAKERS = {"shapes": _shape_questions, "settings": _settings_questions, "dialog": _dialog_questions,
-          "sign": _sign_questions, "note": _note_questions}
+MAKERS = {"shapes": _shape_questions, "settings": screen_questions.settings, "dialog": screen_questions.dialog,
+          "home": screen_questions.home, "form": screen_questions.form, "sign": _sign_questions, "note": _note_questions}
 
 
 def ask(scene, rng) -> list[Question]:
@@ -235,9 +134,13 @@ def as_text(scene, rng) -> str:
         line = f"{e.name} {place(e.box)}"
         if e.switch:
             line += f" {'on' if e.on else 'off'} {place(e.switch)}"
+        elif e.on is not None:
+            line += " ticked" if e.on else " not ticked"
+        if e.kind == "field":
+            line += f": {e.value or 'empty'}"
         lines.append(line)
     facts = scene.facts
     head = {"shapes": facts.get("background") or "picture", "settings": "settings " + facts.get("title", ""),
             "dialog": f"dialog {facts.get('title')}: {facts.get('text')}", "sign": f"{scene.elements[0].colour if scene.elements else ''} {facts.get('text')}",
-            "note": facts.get("text")}[scene.kind]
+            "note": facts.get("text"), "home": "home screen", "form": "form"}[scene.kind]
     return head + rng.choice(["\n", "; "]) + rng.choice(["\n", "; "]).join(lines) + "\n"

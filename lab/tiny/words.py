@@ -12,6 +12,13 @@ SETTINGS = (
 BUTTONS = (
     "OK|Cancel|Save|Apply|Next|Back|Submit|Close|Log in|Send|Delete|Add|Search|Reset|Help|Buy|Yes|No|Retry|Open"
 ).split("|")
+APPS = (
+    "Settings|Mail|Maps|Music|Photos|Notes|Clock|Browser|Files|Calendar|Phone|Chat|Camera|Store|Games|Books|Weather|Terminal|"
+    "Contacts|Calculator|Video|Health|Wallet|News"
+).split("|")
+FIELDS = (
+    "Name|Email|Password|City|Phone|Address|Title|Message|User|Company|Country|Code|Date|Amount|Street|Age|Subject|Website"
+).split("|")
 TITLES = "Warning|Error|Question|Update|Message|Confirm|Notice|Welcome|Save file|Delete file|Sign in|New version".split("|")
 SIGNS = (
     "open|closed|exit|stop|push|pull|sale|hotel|bakery|coffee|danger|welcome|no parking|wet paint|quiet|library|"
@@ -111,8 +118,9 @@ COLOURS = {
 CHARACTERS = " abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.,:!?>"
 
 # Auxiliary classes of one merged cell (32x32 pixels).
-KINDS = ["background", "row", "on", "off", "button", "title", "sign", "text"] + SHAPES
-LABELS = [""] + sorted(set(SETTINGS + BUTTONS + TITLES))
+KINDS = ["background", "row", "on", "off", "button", "title", "sign", "text"] + SHAPES + [
+    "icon", "field", "link", "heading", "paragraph", "item", "cell", "checkbox"]
+LABELS = [""] + sorted(set(SETTINGS + BUTTONS + TITLES + APPS + FIELDS))
 COLOUR_NAMES = [""] + list(COLOURS)
 
 

@@ -15,7 +15,7 @@ pytest.importorskip("PIL")
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from lab.tiny import config, evaluate, export, fonts, lessons, model, questions, scenes, text, train  # noqa: E402
+from lab.tiny import config, evaluate, export, fonts, lessons, model, question, questions, scenes, text, train  # noqa: E402
 
 try:
     FONTS = fonts.paths()
@@ -198,7 +198,7 @@ def test_exported_folder_answers(work, tmp_path):
 
 
 def test_scores_count_only_what_is_right():
-    item = evaluate.Item("shapes: locate", questions.Question("locate", "", "", box=[100, 100, 300, 300]))
+    item = evaluate.Item("shapes: locate", question.Question("locate", "", "", box=[100, 100, 300, 300]))
     assert evaluate.score(item, '[{"bbox_2d":[110,110,300,300],"label":"x"}]') == {"centre inside": 1.0, "IoU > 0.5": 1.0}
     assert evaluate.score(item, '[{"bbox_2d":[500,500,900,900],"label":"x"}]') == {"centre inside": 0.0, "IoU > 0.5": 0.0}
     assert evaluate.score(item, "There is no x.") == {"centre inside": 0.0, "IoU > 0.5": 0.0}

@@ -1,0 +1,50 @@
+"""What a question is, and the forms that questions about all kinds of scene share."""
+
+import json
+from dataclasses import dataclass
+
+from . import words
+
+
+@dataclass
+class Question:
+    kind: str            # the row of the evaluation table
+    text: str
+    answer: str
+    box: list | None = None      # the true box 0..1000, for located elements
+    elements: list | None = None  # [(box, label)], for "all boxes"
+    system: str = ""             # a system message before the picture (tool signatures)
+
+
+def boxes_json(items) -> str:
+    """[(box, label)] -> the published grounding form, compact."""
+    return json.dumps([{"bbox_2d": b, "label": n} for b, n in items], separators=(",", ":"))
+
+
+def point_json(box, label) -> str:
+    point = [round((box[0] + box[2]) / 2), round((box[1] + box[3]) / 2)]
+    return json.dumps([{"point_2d": point, "label": label}], separators=(",", ":"))
+
+
+def counted(n, noun) -> str:
+    if n == 0:
+        return f"There are no {words.plural(noun)}."
+    return f"There is 1 {noun}." if n == 1 else f"There are {n} {words.plural(noun)}."
+
+
+def locate(rng, scene, e, name):
+    """A question for the box (or, less often, the point) of one element."""
+    box = scene.relative(e)
+    if rng.random() < 0.15:
+        return Question("point", rng.choice([f"Point to the {name}.", f"Point at the {name}."]),
+                        point_json(box, name), box)
+    return Question("locate", rng.choice([f"Where is the {name}?", f"Where is the {name}?", f"Locate the {name}.",
+                                          f"Find the {name}.", f"Show me the {name}.", f"Where's the {name}?"]),
+                    boxes_json([(box, name)]), box)
+
+
+ASK_DESCRIBE = ["What is in this picture?", "What is in this image?", "Describe the image.", "Describe this picture.",
+                "What do you see?", "What can you see in this picture?", "What is this?", "Describe what you see.",
+                "What's in this picture?", "What is shown here?", "Describe the picture."]
+ASK_READ = ["Read the text.", "What does it say?", "What text is in the picture?", "What is written here?",
+            "Read the text in the image.", "What does this say?"]
