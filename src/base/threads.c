@@ -1,36 +1,53 @@
 /* The thread pool: see threads.h.
  *
- * A loop is published by bumping `generation`; workers that see the new value take chunks from `next` until none are
- * left, and the last one to finish wakes the owner. Between loops workers spin for a moment (token loops publish a new
- * loop every few tens of microseconds) and then sleep on a futex-backed condition variable. */
+ * One word, `loop`, holds the whole protocol: a count of loops so far, whether the last one is open, and how many
+ * workers are inside it. A worker joins an open loop by adding itself, takes chunks from `next` until none are left and
+ * leaves. The owner opens a loop, takes chunks like everybody, closes it and waits for those who are inside. Nobody waits
+ * for a worker that has not come: one that is still waking up, or that the system runs elsewhere, costs nothing but its
+ * share of the work.
+ *
+ * Between loops workers spin for SPIN_NS (a token's loops follow each other within microseconds) and then sleep on a
+ * futex. The owner wakes a few sleepers, and each of them wakes a few more, so that a large pool does not keep the owner
+ * in system calls. With more threads than CPUs nobody spins: the spinner would hold the CPU of the one it waits for. */
 #include "base/threads.h"
 
+#include <limits.h>
+#include <linux/futex.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { POOL_THREADS_MAX = 1024, SPIN_ROUNDS = 4000 };
+enum {
+    POOL_THREADS_MAX = 1024,
+    SPIN_NS = 100 * 1000,
+    SPIN_ROUNDS_PER_LOOK = 64, /* between two looks at the clock */
+    WAKE_FAN = 3,              /* sleepers that each thread wakes */
+};
+
+/* `loop`: bits 0 … 11 workers inside, bit 12 open, bits 13 … 31 the loop's number (it may wrap: a worker that slept
+ * through exactly 2^19 loops merely misses one). */
+enum { LOOP_INSIDE = (1u << 12) - 1, LOOP_OPEN = 1u << 12, LOOP_NUMBER_SHIFT = 13 };
+_Static_assert(POOL_THREADS_MAX <= (1u << 12) - 1, "the count of workers inside fits its bits");
 
 struct weft_pool {
-    int threads;         /* the caller included */
-    pthread_t *workers;  /* [threads - 1] */
-    pthread_mutex_t mutex;
-    pthread_cond_t wake; /* a new generation, or shutdown */
-    pthread_cond_t done; /* running reached zero */
+    int threads; /* the caller included */
+    bool spins;
+    pthread_t *workers; /* [threads - 1] */
 
-    /* the loop at hand; written by the owner before generation is bumped */
+    /* the loop at hand; written by the owner while the loop is closed and nobody is inside */
     weft_parallel_body *body;
     void *context;
     int64_t count, grain;
     _Alignas(64) atomic_llong next;
-    _Alignas(64) atomic_uint generation;
-    _Alignas(64) atomic_int running; /* workers that have not finished the loop */
+    _Alignas(64) atomic_uint loop;
+    _Alignas(64) atomic_uint bell; /* what sleepers watch: rung when a loop opens, and at shutdown */
     atomic_int sleepers;
+    atomic_bool owner_sleeps; /* the owner watches `loop` */
     atomic_bool shutdown;
 };
 
@@ -47,6 +64,21 @@ static inline void cpu_relax(void) {
 #endif
 }
 
+static int64_t now_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* Sleeps while *word is `value`; may return early. */
+static void futex_wait(atomic_uint *word, unsigned value) {
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+}
+
+static void futex_wake(atomic_uint *word, int count) {
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
+}
+
 static void run_chunks(weft_pool *pool, int thread) {
     for (;;) {
         int64_t begin = atomic_fetch_add_explicit(&pool->next, pool->grain, memory_order_relaxed);
@@ -56,20 +88,30 @@ static void run_chunks(weft_pool *pool, int thread) {
     }
 }
 
-static unsigned wait_for_work(weft_pool *pool, unsigned seen) {
-    for (int i = 0; i < SPIN_ROUNDS; i++) {
-        unsigned now = atomic_load_explicit(&pool->generation, memory_order_acquire);
-        if (now != seen || atomic_load_explicit(&pool->shutdown, memory_order_relaxed)) return now;
+/* An open loop that this worker has not been in? */
+static bool is_new(unsigned loop, unsigned seen) {
+    return (loop & LOOP_OPEN) && loop >> LOOP_NUMBER_SHIFT != seen;
+}
+
+/* Returns when a loop that is not `seen` has opened, when the pool shuts down, or earlier. */
+static void wait_for_loop(weft_pool *pool, unsigned seen) {
+    int64_t until = 0;
+    for (int i = 1; pool->spins; i++) {
+        if (is_new(atomic_load_explicit(&pool->loop, memory_order_relaxed), seen)) return;
+        if (i % SPIN_ROUNDS_PER_LOOK == 0) {
+            int64_t now = now_ns();
+            if (until == 0) until = now + SPIN_NS;
+            if (now >= until) break;
+        }
         cpu_relax();
     }
-    pthread_mutex_lock(&pool->mutex);
+    unsigned bell = atomic_load(&pool->bell);
     atomic_fetch_add(&pool->sleepers, 1);
-    while (atomic_load(&pool->generation) == seen && !atomic_load(&pool->shutdown))
-        pthread_cond_wait(&pool->wake, &pool->mutex);
-    atomic_fetch_sub(&pool->sleepers, 1);
-    unsigned now = atomic_load(&pool->generation);
-    pthread_mutex_unlock(&pool->mutex);
-    return now;
+    /* Whoever opens a loop rings first and then looks for sleepers, in one total order with these lines: either it sees
+     * this sleeper, or the loop is seen here, or the bell has changed and the wait returns at once. */
+    if (!is_new(atomic_load(&pool->loop), seen) && !atomic_load(&pool->shutdown)) futex_wait(&pool->bell, bell);
+    if (atomic_fetch_sub(&pool->sleepers, 1) > 1 && !atomic_load(&pool->shutdown) && atomic_load(&pool->bell) != bell)
+        futex_wake(&pool->bell, WAKE_FAN);
 }
 
 static void *worker_main(void *argument) {
@@ -77,69 +119,30 @@ static void *worker_main(void *argument) {
     free(argument);
     weft_pool *pool = start.pool;
     unsigned seen = 0;
-    for (;;) {
-        unsigned now = wait_for_work(pool, seen);
-        if (atomic_load(&pool->shutdown)) return NULL;
-        seen = now;
+    while (!atomic_load_explicit(&pool->shutdown, memory_order_relaxed)) {
+        unsigned loop = atomic_load_explicit(&pool->loop, memory_order_relaxed);
+        if (!is_new(loop, seen)) {
+            wait_for_loop(pool, seen);
+            continue;
+        }
+        if (!atomic_compare_exchange_weak_explicit(&pool->loop, &loop, loop + 1, memory_order_acquire,
+                                                   memory_order_relaxed))
+            continue;
+        seen = loop >> LOOP_NUMBER_SHIFT;
         run_chunks(pool, start.index);
-        if (atomic_fetch_sub_explicit(&pool->running, 1, memory_order_acq_rel) == 1) {
-            pthread_mutex_lock(&pool->mutex);
-            pthread_cond_signal(&pool->done);
-            pthread_mutex_unlock(&pool->mutex);
-        }
+        unsigned left = atomic_fetch_sub(&pool->loop, 1) - 1;
+        if (!(left & (LOOP_OPEN | LOOP_INSIDE)) && atomic_load(&pool->owner_sleeps)) futex_wake(&pool->loop, 1);
     }
+    return NULL;
 }
 
-/* Cores by topology: counts distinct (package, core) pairs among the CPUs of the affinity mask, so that two hardware
- * threads of a core count once: matrix kernels gain nothing from the second. */
-static int cores_by_topology(const cpu_set_t *allowed) {
-    int seen[CPU_SETSIZE], cores = 0;
-    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-        if (!CPU_ISSET(cpu, allowed)) continue;
-        int ids[2] = {0, cpu}; /* package, core; a missing file makes the CPU a core of its own */
-        const char *names[2] = {"physical_package_id", "core_id"};
-        for (int i = 0; i < 2; i++) {
-            char path[128];
-            snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology/%s", cpu, names[i]);
-            FILE *file = fopen(path, "r");
-            if (!file) continue;
-            int value;
-            if (fscanf(file, "%d", &value) == 1) ids[i] = value;
-            fclose(file);
-        }
-        int key = (ids[0] << 20) ^ ids[1], known = 0;
-        for (int i = 0; i < cores; i++) known |= seen[i] == key;
-        if (!known) seen[cores++] = key;
-    }
-    return cores;
-}
-
-/* The CPU quota of the cgroup (v2, then v1) in whole CPUs, rounded up; 0 when there is none. */
-static int cgroup_quota(void) {
-    long long quota = 0, period = 0;
-    FILE *file = fopen("/sys/fs/cgroup/cpu.max", "r");
-    if (file) {
-        if (fscanf(file, "%lld %lld", &quota, &period) != 2) quota = 0;
-        fclose(file);
-    } else if ((file = fopen("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "r"))) {
-        if (fscanf(file, "%lld", &quota) != 1) quota = 0;
-        fclose(file);
-        if ((file = fopen("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "r"))) {
-            if (fscanf(file, "%lld", &period) != 1) period = 0;
-            fclose(file);
-        }
-    }
-    return quota > 0 && period > 0 ? (int)((quota + period - 1) / period) : 0;
-}
-
-int weft_cpu_cores(void) {
-    cpu_set_t allowed;
-    CPU_ZERO(&allowed);
-    int cores = sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? cores_by_topology(&allowed) : 0;
-    if (cores < 1) cores = (int)sysconf(_SC_NPROCESSORS_ONLN);
-    int quota = cgroup_quota();
-    if (quota > 0 && quota < cores) cores = quota;
-    return cores < 1 ? 1 : cores;
+static void start_worker(weft_pool *pool, int index, int *failed) {
+    worker_start *start = malloc(sizeof *start);
+    *failed = !start;
+    if (!start) return;
+    *start = (worker_start){pool, index};
+    *failed = pthread_create(&pool->workers[index - 1], NULL, worker_main, start);
+    if (*failed) free(start);
 }
 
 weft_status weft_pool_create(int threads, weft_pool **out, weft_error *err) {
@@ -155,18 +158,11 @@ weft_status weft_pool_create(int threads, weft_pool **out, weft_error *err) {
         free(pool);
         return weft_fail(err, WEFT_ERR_MEMORY, "thread pool: no memory");
     }
-    pthread_mutex_init(&pool->mutex, NULL);
-    pthread_cond_init(&pool->wake, NULL);
-    pthread_cond_init(&pool->done, NULL);
     pool->threads = 1;
+    pool->spins = threads <= weft_cpu_count();
     for (int i = 1; i < threads; i++) {
-        worker_start *start = malloc(sizeof *start);
-        int failed = !start;
-        if (start) {
-            *start = (worker_start){pool, i};
-            failed = pthread_create(&pool->workers[i - 1], NULL, worker_main, start);
-            if (failed) free(start);
-        }
+        int failed;
+        start_worker(pool, i, &failed);
         if (failed) {
             weft_pool_destroy(pool);
             return weft_fail(err, WEFT_ERR_MEMORY, "thread pool: cannot start thread %d of %d", i + 1, threads);
@@ -179,19 +175,45 @@ weft_status weft_pool_create(int threads, weft_pool **out, weft_error *err) {
 
 void weft_pool_destroy(weft_pool *pool) {
     if (!pool) return;
-    pthread_mutex_lock(&pool->mutex);
     atomic_store(&pool->shutdown, true);
-    pthread_cond_broadcast(&pool->wake);
-    pthread_mutex_unlock(&pool->mutex);
+    /* A worker between its spin and its sleep has read the old bell, and then does not sleep. */
+    atomic_fetch_add(&pool->bell, 1);
+    futex_wake(&pool->bell, INT_MAX);
     for (int i = 1; i < pool->threads; i++) pthread_join(pool->workers[i - 1], NULL);
-    pthread_cond_destroy(&pool->done);
-    pthread_cond_destroy(&pool->wake);
-    pthread_mutex_destroy(&pool->mutex);
     free(pool->workers);
     free(pool);
 }
 
-int weft_pool_threads(const weft_pool *pool) { return pool ? pool->threads : 1; }
+int weft_pool_threads(const weft_pool *pool) {
+    return pool ? pool->threads : 1;
+}
+
+static void open_loop(weft_pool *pool) {
+    unsigned number = (atomic_load_explicit(&pool->loop, memory_order_relaxed) >> LOOP_NUMBER_SHIFT) + 1;
+    atomic_store(&pool->loop, number << LOOP_NUMBER_SHIFT | LOOP_OPEN);
+    if (atomic_load(&pool->sleepers) == 0) return;
+    atomic_fetch_add(&pool->bell, 1);
+    futex_wake(&pool->bell, WAKE_FAN);
+}
+
+/* Closes the loop and waits until the last worker has left it. */
+static void close_loop(weft_pool *pool) {
+    unsigned loop = atomic_fetch_and(&pool->loop, ~(unsigned)LOOP_OPEN) & ~(unsigned)LOOP_OPEN;
+    int64_t until = 0;
+    for (int i = 1; (loop & LOOP_INSIDE) && pool->spins; i++) {
+        if (i % SPIN_ROUNDS_PER_LOOK == 0) {
+            int64_t now = now_ns();
+            if (until == 0) until = now + SPIN_NS;
+            if (now >= until) break;
+        }
+        cpu_relax();
+        loop = atomic_load_explicit(&pool->loop, memory_order_acquire);
+    }
+    if (!(loop & LOOP_INSIDE)) return;
+    atomic_store(&pool->owner_sleeps, true);
+    while ((loop = atomic_load(&pool->loop)) & LOOP_INSIDE) futex_wait(&pool->loop, loop);
+    atomic_store(&pool->owner_sleeps, false);
+}
 
 void weft_parallel_for(weft_pool *pool, int64_t count, int64_t grain, weft_parallel_body *body, void *context) {
     if (count <= 0) return;
@@ -205,19 +227,7 @@ void weft_parallel_for(weft_pool *pool, int64_t count, int64_t grain, weft_paral
     pool->count = count;
     pool->grain = grain;
     atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
-    atomic_store_explicit(&pool->running, pool->threads - 1, memory_order_relaxed);
-    atomic_fetch_add(&pool->generation, 1);
-    if (atomic_load(&pool->sleepers) > 0) {
-        pthread_mutex_lock(&pool->mutex);
-        pthread_cond_broadcast(&pool->wake);
-        pthread_mutex_unlock(&pool->mutex);
-    }
+    open_loop(pool);
     run_chunks(pool, 0);
-    for (int i = 0; i < SPIN_ROUNDS; i++) {
-        if (atomic_load_explicit(&pool->running, memory_order_acquire) == 0) return;
-        cpu_relax();
-    }
-    pthread_mutex_lock(&pool->mutex);
-    while (atomic_load(&pool->running) > 0) pthread_cond_wait(&pool->done, &pool->mutex);
-    pthread_mutex_unlock(&pool->mutex);
+    close_loop(pool);
 }

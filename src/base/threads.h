@@ -2,7 +2,7 @@
  *
  * Used by the kernels' callers inside the engine thread. A pool has one owner at a time: weft_parallel_for must not be
  * called from two threads at once, nor from inside a loop body. Idle workers sleep (after a short spin while a burst of
- * loops is running), so that a waiting engine costs no CPU time. */
+ * loops is running), so that a waiting engine costs no CPU time. A loop never waits for a worker that has not come to it. */
 #ifndef WEFT_BASE_THREADS_H
 #define WEFT_BASE_THREADS_H
 
@@ -26,7 +26,12 @@ int weft_pool_threads(const weft_pool *pool);
  * A NULL pool runs everything on the calling thread. Allocates nothing. */
 void weft_parallel_for(weft_pool *pool, int64_t count, int64_t grain, weft_parallel_body *body, void *context);
 
-/* Physical cores this process may use: the default number of threads. At least 1. */
+/* Physical cores this process may use (affinity mask, cgroup quota): the default number of threads. At least 1. */
 int weft_cpu_cores(void);
+/* CPUs (hardware threads) of the affinity mask. At least 1. */
+int weft_cpu_count(void);
+/* CPUs' worth of time that the cgroups named in `proc_file` (/proc/self/cgroup) allow, read under `mount`
+ * (/sys/fs/cgroup); 0 when there is no limit. */
+double weft_cpu_quota(const char *proc_file, const char *mount);
 
 #endif
