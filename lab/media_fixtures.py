@@ -1,4 +1,4 @@
-"""Makes tests/media/fixtures: small pictures and clips of every kind, and the pixels that Pillow and PyAV read from them.
+"""Makes tests/worker/fixtures: small pictures and clips of every kind, and the pixels that Pillow and PyAV read from them.
 
 <name>.<type> is the file. expected.bin holds one record a picture: name NUL, u32 width, u32 height, RGB rows; the RGB is
 what convert_to_rgb of transformers makes of the upright picture (transparency composed onto white). clips.txt holds, a
@@ -16,7 +16,7 @@ import av
 import numpy as np
 from PIL import Image, ImageOps
 
-OUT = Path(__file__).resolve().parent.parent / "tests" / "media" / "fixtures"
+OUT = Path(__file__).resolve().parent.parent / "tests" / "worker" / "fixtures"
 
 
 def waves(height: int, width: int, channels: int, seed: int) -> np.ndarray:

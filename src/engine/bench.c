@@ -176,7 +176,9 @@ static weft_status encode_once(bench_run *run, const weft_image *image, int64_t 
 /* Smooth waves with some noise: no size or place is special. */
 static weft_status make_image(bench_run *run, weft_image *image, weft_error *err) {
     const weft_bench_task *task = run->task;
-    *image = (weft_image){task->width, task->height, malloc((size_t)(task->width * task->height * 3))};
+    *image = (weft_image){.width = task->width,
+                          .height = task->height,
+                          .rgb = malloc((size_t)(task->width * task->height * 3))};
     if (!image->rgb)
         return weft_fail(err, WEFT_ERR_MEMORY, "no memory for a picture of %lld x %lld", (long long)task->width,
                          (long long)task->height);
@@ -207,7 +209,7 @@ static weft_status measure(bench_run *run, int64_t repeat, weft_bench_result *re
             decode_once(run);
         run->seconds[i] = (weft_now_ms() - start) * 1e-3;
     }
-    weft_image_free(&image);
+    free(image.rgb);
     if (status != WEFT_OK) return status;
     qsort(run->seconds, (size_t)repeat, sizeof *run->seconds, compare_doubles);
     result->seconds = (run->seconds[(repeat - 1) / 2] + run->seconds[repeat / 2]) / 2;

@@ -6,9 +6,13 @@
 #include <strings.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 void weft_media_part_free(weft_media_part *part) {
-    for (int64_t i = 0; i < part->file_count; i++) free(part->files[i].data);
+    for (int64_t i = 0; i < part->file_count; i++) {
+        free(part->files[i].data);
+        if (part->files[i].file) close(part->files[i].file - 1);
+    }
     free(part->files);
     part->files = NULL;
     part->file_count = 0;

@@ -17,9 +17,10 @@ enum {
     WEFT_REQUEST_MEDIA_BYTES_MAX = 1 << 30, /* encoded bytes of all media together */
 };
 
-typedef struct weft_media_bytes {
+typedef struct weft_media_bytes { /* of one file: in memory, or behind a descriptor */
     void *data; /* owned */
     size_t size;
+    int file; /* descriptor + 1 of a regular file open for reading, 0: the bytes are in `data`; owned */
 } weft_media_bytes;
 
 typedef struct weft_media_part {

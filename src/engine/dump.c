@@ -229,7 +229,7 @@ static weft_status run_decoder(dump_job *job, weft_error *err) {
 
 /* Advances until the sequence reaches `state`; an error event of the sequence becomes our status. */
 static weft_status prepare_until(dump_job *job, weft_sequence_state state, weft_error *err) {
-    while (weft_sequence_get_state(job->sequence) < state) weft_sequence_prepare(job->sequence);
+    while (weft_sequence_get_state(job->sequence) < state) weft_sequence_prepare(job->sequence, 1000);
     if (weft_sequence_get_state(job->sequence) != WEFT_SEQUENCE_ENDED) return WEFT_OK;
     weft_event event;
     do weft_request_poll(job->request, 0, &event);
@@ -241,6 +241,7 @@ static weft_status run_stages(dump_job *job, weft_error *err) {
     WEFT_TRY(prepare_until(job, WEFT_SEQUENCE_VISION, err));
     WEFT_TRY(save_prompt(job, err));
     if (job->stages & DUMP_PIXELS) {
+        WEFT_TRY(weft_sequence_load_clips(job->sequence, err));
         WEFT_TRY(save_pixels(job, false, err));
         WEFT_TRY(save_pixels(job, true, err));
     }

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MEDIA_WAIT_MS = 20 };
+
 typedef struct bench_job { /* one weft_engine_bench, on its caller's stack */
     const weft_bench_task *task;
     weft_bench_result *result;
@@ -50,14 +52,17 @@ static void drop_ended(weft_engine *engine) {
     engine->active_count = kept;
 }
 
-/* One slice for the oldest sequence that is not ready for the decoder; true if there was one. */
-static bool prepare_one(weft_engine *engine) {
-    for (int i = 0; i < engine->active_count; i++)
-        if (weft_sequence_get_state(engine->active[i]) < WEFT_SEQUENCE_PREFILL) {
-            weft_sequence_prepare(engine->active[i]);
-            return true;
-        }
-    return false;
+/* One slice for the oldest sequence that is not ready for the decoder and does not wait for its media worker. When all there is
+ * to do is waiting (`idle`: the decoder has no rows either), waits a little. */
+static void prepare_one(weft_engine *engine, bool idle) {
+    weft_sequence *waiting = NULL;
+    for (int i = 0; i < engine->active_count; i++) {
+        weft_sequence *s = engine->active[i];
+        if (weft_sequence_get_state(s) >= WEFT_SEQUENCE_PREFILL) continue;
+        if (weft_sequence_prepare(s, 0)) return;
+        if (!waiting) waiting = s;
+    }
+    if (waiting && idle) weft_sequence_prepare(waiting, MEDIA_WAIT_MS);
 }
 
 /* Gathers the rows of the next step: who takes part, with how many rows. */
@@ -138,10 +143,11 @@ static bool admit(weft_engine *engine) {
 
 static void *engine_main(void *argument) {
     weft_engine *engine = argument;
+    bool stepped = true;
     while (admit(engine)) {
         drop_ended(engine);
-        prepare_one(engine);
-        step(engine);
+        prepare_one(engine, !stepped);
+        stepped = step(engine);
     }
     for (int i = 0; i < engine->active_count; i++) {
         weft_sequence_cancel(engine->active[i]);

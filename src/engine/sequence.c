@@ -16,6 +16,7 @@ struct weft_sequence {
 
     weft_media_item *items; /* [chat.media_count] */
     int64_t items_done;     /* decoded, then encoded */
+    weft_media_reader reader;
     weft_vision_run *vision;
     weft_prompt prompt;
     int64_t next_span; /* first span that does not end before `cached` */
@@ -64,6 +65,7 @@ weft_status weft_sequence_create(const weft_sequence_context *context, weft_requ
     s->chat = *chat;
     *chat = (weft_chat_request){0};
     s->items = items;
+    for (int64_t i = 0; i < s->chat.media_count; i++) weft_media_item_init(context->model, &s->chat.media[i], &items[i]);
     s->submitted_ms = weft_now_ms();
     weft_detokenizer_init(&s->detokenizer, context->model->tokenizer, true);
     weft_stop_strings_init(&s->stops, s->chat.stops, s->chat.stop_count);
@@ -77,6 +79,7 @@ weft_status weft_sequence_create(const weft_sequence_context *context, weft_requ
 static void release_work(weft_sequence *s) {
     weft_vision_end(s->vision);
     s->vision = NULL;
+    weft_media_reader_close(&s->reader);
     weft_kv_sequence_free(s->context.kv_pool, &s->kv);
     for (int64_t i = 0; s->items && i < s->chat.media_count; i++) weft_media_item_free(&s->items[i]);
 }
@@ -149,31 +152,36 @@ static void enter(weft_sequence *s, weft_sequence_state state) {
 static void prefix_media(const weft_sequence *s, int64_t item, weft_error *err) {
     bool video = s->items[item].video;
     int64_t number = 0;
-    for (int64_t i = 0; i <= item; i++) number += s->chat.media[i].video == video;
+    for (int64_t i = 0; i <= item; i++) number += s->items[i].video == video;
     weft_error_prefix(err, "%s %lld", video ? "video" : "image", (long long)number);
 }
 
-static void decode_slice(weft_sequence *s) {
+/* Returns whether it did something; false: a worker is still at it. */
+static bool decode_slice(weft_sequence *s, int wait_ms) {
     if (s->items_done == s->chat.media_count) {
         enter(s, WEFT_SEQUENCE_PROMPT);
-        return;
+        return true;
     }
     weft_error err;
     if (!s->context.model->config->vision.present) {
         weft_fail(&err, WEFT_ERR_INVALID, "this model takes text only: it has no vision tower (for a GGUF, name its mmproj file with --mmproj)");
         fail(s, &err);
-        return;
+        return true;
     }
-    if (s->items_done == 0) report(s, WEFT_STAGE_DECODE, 0, s->chat.media_count);
     int64_t i = s->items_done;
-    weft_status status = weft_media_item_prepare(s->context.model, &s->chat.media[i], weft_compute_pool(s->context.compute), &s->items[i], &err);
+    if (i == 0 && !s->items[0].working) report(s, WEFT_STAGE_DECODE, 0, s->chat.media_count);
+    bool ready = false;
+    weft_status status =
+        weft_media_item_prepare(s->context.model, &s->reader, weft_compute_pool(s->context.compute), wait_ms, &s->items[i], &ready, &err);
     if (status != WEFT_OK) {
         prefix_media(s, i, &err);
         fail(s, &err);
-        return;
+        return true;
     }
+    if (!ready) return false;
     s->items_done++;
     report(s, WEFT_STAGE_DECODE, s->items_done, s->chat.media_count);
+    return true;
 }
 
 /* How many tokens may be generated: what was asked for, what the context leaves, what the pool could ever hold. */
@@ -207,11 +215,20 @@ static void build_prompt(weft_sequence *s) {
         enter(s, WEFT_SEQUENCE_VISION);
 }
 
-static void vision_slice(weft_sequence *s) {
+/* The pixels that the encoder reads next, if it reads any: pictures have them, clips bring them group by group. */
+static weft_status load_pixels(weft_sequence *s, weft_media_item *item, int wait_ms, bool *ready, weft_error *err) {
+    int64_t group;
+    *ready = true;
+    if (!item->video || !weft_vision_reads_pixels(s->vision, &group)) return WEFT_OK;
+    return weft_media_item_load(s->context.model, &s->reader, weft_compute_pool(s->context.compute), wait_ms, item, group, ready, err);
+}
+
+static bool vision_slice(weft_sequence *s, int wait_ms) {
     if (s->items_done == s->chat.media_count) {
+        weft_media_reader_close(&s->reader);
         enter(s, WEFT_SEQUENCE_PREFILL);
         report(s, WEFT_STAGE_PREFILL, 0, s->prompt.count);
-        return;
+        return true;
     }
     weft_error err;
     const weft_model *model = s->context.model;
@@ -220,35 +237,49 @@ static void vision_slice(weft_sequence *s) {
     if (!s->vision)
         status = weft_vision_begin(model->config, weft_checkpoint_vision(model->checkpoint), &item->pixels, &item->config,
                                    s->context.compute, &s->vision, &err);
-    bool finished = false;
+    bool finished = false, ready = false;
     int64_t done = 0, total = 0;
+    if (status == WEFT_OK) status = load_pixels(s, item, wait_ms, &ready, &err);
+    if (status == WEFT_OK && !ready) return false;
     if (status == WEFT_OK) status = weft_vision_step(s->vision, &finished, &done, &total, &err);
     if (status != WEFT_OK) {
         prefix_media(s, s->items_done, &err);
         fail(s, &err);
-        return;
+        return true;
     }
     /* all pictures together, each counted as `total` slices */
     report(s, WEFT_STAGE_VISION, s->items_done * total + done, s->chat.media_count * total);
-    if (!finished) return;
+    if (!finished) return true;
     weft_vision_take(s->vision, &item->embeds);
     weft_vision_end(s->vision);
     s->vision = NULL;
     weft_pixels_free(&item->pixels);
     s->items_done++;
+    return true;
 }
 
-void weft_sequence_prepare(weft_sequence *s) {
+bool weft_sequence_prepare(weft_sequence *s, int wait_ms) {
     if (s->started_ms == 0) {
         s->started_ms = weft_now_ms();
         s->stage_ms = s->started_ms;
     }
     switch (s->state) {
-    case WEFT_SEQUENCE_DECODE: decode_slice(s); break;
-    case WEFT_SEQUENCE_PROMPT: build_prompt(s); break;
-    case WEFT_SEQUENCE_VISION: vision_slice(s); break;
-    default: break;
+    case WEFT_SEQUENCE_DECODE: return decode_slice(s, wait_ms);
+    case WEFT_SEQUENCE_PROMPT: build_prompt(s); return true;
+    case WEFT_SEQUENCE_VISION: return vision_slice(s, wait_ms);
+    default: return true;
     }
+}
+
+weft_status weft_sequence_load_clips(weft_sequence *s, weft_error *err) {
+    for (int64_t i = 0; i < s->chat.media_count; i++) {
+        weft_media_item *item = &s->items[i];
+        item->keep_frames = true;
+        for (int64_t group = 0; item->video && group < item->grid.t; group++)
+            for (bool ready = false; !ready;)
+                WEFT_TRY(weft_media_item_load(s->context.model, &s->reader, weft_compute_pool(s->context.compute), 1000, item, group, &ready, err));
+    }
+    return WEFT_OK;
 }
 
 /* ---- decoder rows ---------------------------------------------------------------------------------------------- */

@@ -35,8 +35,8 @@ void weft_sequence_free(weft_sequence *sequence);
 weft_sequence_state weft_sequence_get_state(const weft_sequence *sequence);
 bool weft_sequence_cancelled(const weft_sequence *sequence);
 
-/* States DECODE, PROMPT and VISION: does one slice. */
-void weft_sequence_prepare(weft_sequence *sequence);
+/* States DECODE, PROMPT and VISION: does one slice. Where that waits for a media worker: up to wait_ms, then returns false. */
+bool weft_sequence_prepare(weft_sequence *sequence, int wait_ms);
 /* States PREFILL and GENERATE: fills up to `room` rows of the next step, returns how many (0: the sequence has ended). */
 int64_t weft_sequence_rows(weft_sequence *sequence, weft_step_row *rows, int64_t room);
 /* After the step: the rows are in the cache. `logits`: of the last row if it asked for them, else NULL. */
@@ -44,7 +44,8 @@ void weft_sequence_advance(weft_sequence *sequence, int64_t count, float *logits
 /* Ends it early, with DONE "cancelled". */
 void weft_sequence_cancel(weft_sequence *sequence);
 
-/* For dumps: the parts that have been made. */
+/* For dumps: all frames of all clips, and the parts that have been made. State VISION. */
+weft_status weft_sequence_load_clips(weft_sequence *sequence, weft_error *err);
 const weft_prompt *weft_sequence_prompt(const weft_sequence *sequence);
 const weft_media_item *weft_sequence_media(const weft_sequence *sequence, int64_t *count);
 

@@ -203,6 +203,11 @@ weft_status weft_vision_step(weft_vision_run *run, bool *finished, int64_t *done
     return WEFT_OK;
 }
 
+bool weft_vision_reads_pixels(const weft_vision_run *run, int64_t *group) {
+    *group = run->group;
+    return run->phase == WEFT_VISION_EMBED;
+}
+
 void weft_vision_take(weft_vision_run *run, weft_vision_embeds *embeds) {
     *embeds = run->embeds;
     run->embeds = (weft_vision_embeds){0};

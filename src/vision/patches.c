@@ -57,7 +57,10 @@ weft_status weft_pixels_from_image(const weft_image *image, const weft_vision_co
     int64_t width, height;
     *out = (weft_pixels){0};
     WEFT_TRY(check_config(vision, err));
-    WEFT_TRY(weft_smart_resize(image->width, image->height, vision->patch_size * vision->merge_size, config->min_pixels,
+    /* A picture that was decoded smaller than it is keeps the grid of its full size. */
+    int64_t full_width = image->full_width ? image->full_width : image->width;
+    int64_t full_height = image->full_height ? image->full_height : image->height;
+    WEFT_TRY(weft_smart_resize(full_width, full_height, vision->patch_size * vision->merge_size, config->min_pixels,
                                config->max_pixels, &width, &height, err));
     WEFT_TRY(prepare(vision, width, height, 1, out, err));
     weft_status status = add_frame(out, 0, image->rgb, image->width, image->height, pool, err);
@@ -65,24 +68,35 @@ weft_status weft_pixels_from_image(const weft_image *image, const weft_vision_co
     return status;
 }
 
-weft_status weft_pixels_from_video(const weft_video *video, const weft_vision_config *vision,
-                                   const weft_pixels_config *config, weft_pool *pool, weft_pixels *out,
-                                   weft_error *err) {
-    int64_t width, height;
+weft_status weft_pixels_begin_clip(int64_t frames, int64_t width, int64_t height, const weft_vision_config *vision,
+                                   const weft_pixels_config *config, weft_pixels *out, weft_error *err) {
+    int64_t new_width, new_height;
     *out = (weft_pixels){0};
     WEFT_TRY(check_config(vision, err));
     int64_t temporal = vision->temporal_patch_size;
-    WEFT_TRY(weft_smart_resize_video(video->frames, video->width, video->height,
-                                     vision->patch_size * vision->merge_size, temporal, config->min_pixels,
-                                     config->max_pixels, &width, &height, err));
-    int64_t padded = (video->frames + temporal - 1) / temporal * temporal;
-    WEFT_TRY(prepare(vision, width, height, padded, out, err));
-    weft_status status = WEFT_OK;
-    for (int64_t i = 0; i < video->frames && status == WEFT_OK; i++)
-        status = add_frame(out, i, video->rgb[i], video->width, video->height, pool, err);
-    for (int64_t i = video->frames; i < padded; i++) out->rgb[i] = out->rgb[video->frames - 1];
-    if (status != WEFT_OK) weft_pixels_free(out);
-    return status;
+    WEFT_TRY(weft_smart_resize_video(frames, width, height, vision->patch_size * vision->merge_size, temporal,
+                                     config->min_pixels, config->max_pixels, &new_width, &new_height, err));
+    WEFT_TRY(prepare(vision, new_width, new_height, (frames + temporal - 1) / temporal * temporal, out, err));
+    out->given = frames;
+    return WEFT_OK;
+}
+
+weft_status weft_pixels_set_frame(weft_pixels *pixels, int64_t index, const uint8_t *rgb, int64_t width, int64_t height,
+                                  weft_pool *pool, weft_error *err) {
+    if (index < 0 || index >= pixels->given || pixels->allocations[index])
+        return weft_fail(err, WEFT_ERR_INTERNAL, "frame %lld of %lld comes twice or too late", (long long)index,
+                         (long long)pixels->given);
+    WEFT_TRY(add_frame(pixels, index, rgb, width, height, pool, err));
+    for (int64_t i = pixels->given; index == pixels->given - 1 && i < pixels->frames; i++) pixels->rgb[i] = pixels->rgb[index];
+    return WEFT_OK;
+}
+
+void weft_pixels_drop_frames(weft_pixels *pixels, int64_t end) {
+    if (end > pixels->frames) end = pixels->frames;
+    for (int64_t i = 0; i < end; i++) {
+        free(pixels->allocations[i]);
+        pixels->allocations[i] = pixels->rgb[i] = NULL;
+    }
 }
 
 void weft_grid_place(weft_grid grid, int64_t merge, int64_t index, int64_t *t, int64_t *row, int64_t *column) {

@@ -41,16 +41,22 @@ typedef struct weft_pixels {
     weft_grid grid;
     int64_t width, height; /* after resizing */
     int64_t frames;        /* 1 for a picture (used twice), else even: 2 * grid.t */
-    uint8_t **rgb;         /* [frames], owned; repeated frames share one allocation */
+    int64_t given;         /* of a clip: frames before repetition */
+    uint8_t **rgb;         /* [frames], owned; repeated frames share one allocation; NULL: not there (yet, or any more) */
     uint8_t **allocations; /* [frames] what to free */
 } weft_pixels;
 void weft_pixels_free(weft_pixels *pixels);
 weft_status weft_pixels_from_image(const weft_image *image, const weft_vision_config *vision,
                                    const weft_pixels_config *config, weft_pool *pool, weft_pixels *out,
                                    weft_error *err);
-weft_status weft_pixels_from_video(const weft_video *video, const weft_vision_config *vision,
-                                   const weft_pixels_config *config, weft_pool *pool, weft_pixels *out,
-                                   weft_error *err);
+/* A clip, its frames still to come: grid and size from the number and size of its frames. */
+weft_status weft_pixels_begin_clip(int64_t frames, int64_t width, int64_t height, const weft_vision_config *vision,
+                                   const weft_pixels_config *config, weft_pixels *out, weft_error *err);
+/* Resizes one frame into its place; the last one is repeated where the count is odd. */
+weft_status weft_pixels_set_frame(weft_pixels *pixels, int64_t index, const uint8_t *rgb, int64_t width, int64_t height,
+                                  weft_pool *pool, weft_error *err);
+/* Frees the frames before `end`: their groups have been encoded. */
+void weft_pixels_drop_frames(weft_pixels *pixels, int64_t end);
 /* Rows [first, first+count) of pixel_values: out [count, channels*temporal*patch*patch] normalised f32, patches in
  * merge order (2x2 block by block), values in order (channel, t, y, x). */
 void weft_pixels_patches(const weft_pixels *pixels, const weft_vision_config *vision, const weft_pixels_config *config,
@@ -75,6 +81,8 @@ weft_status weft_vision_begin(const weft_config *config, const weft_vision_weigh
 /* Does the next slice (one layer of one temporal group of frames, or less); *done / *total count slices for progress.
  */
 weft_status weft_vision_step(weft_vision_run *run, bool *finished, int64_t *done, int64_t *total, weft_error *err);
+/* True when the next step reads the pixels of temporal group *group; its frames must be in *pixels then. */
+bool weft_vision_reads_pixels(const weft_vision_run *run, int64_t *group);
 /* Moves the result out; valid after finished. */
 void weft_vision_take(weft_vision_run *run, weft_vision_embeds *embeds);
 void weft_vision_end(weft_vision_run *run); /* at any time; frees all scratch */

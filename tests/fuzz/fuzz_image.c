@@ -1,18 +1,18 @@
 /* libFuzzer target: hostile bytes through the picture decoders.
  *
- * Build with clang and -DWEFT_FUZZ=ON; run `fuzz_image -max_len=65536 CORPUS tests/media/fixtures`. What must hold
+ * Build with clang and -DWEFT_FUZZ=ON; run `fuzz_image -max_len=65536 CORPUS tests/worker/fixtures`. What must hold
  * beyond not crashing: a decoded picture has every byte set, a refused one leaves a message and no memory. */
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "media/media.h"
+#include "worker/picture/picture.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     weft_media_limits limits = weft_media_default_limits;
     limits.pixels_max = 1 << 20;
     weft_image image;
     weft_error err = {0};
-    weft_status status = weft_image_decode(data, size, &limits, &image, &err);
+    weft_status status = weft_picture_decode(data, size, &limits, false, &image, &err);
     if (status == WEFT_OK) {
         uint64_t sum = 0;
         if (image.width < 1 || image.height < 1) abort();

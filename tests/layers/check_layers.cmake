@@ -3,6 +3,8 @@
 #   base < kernels < weights, text, media < vision, decoder < engine < weft.h < server, cli, agent
 #   base < net < engine; base < store < server, cli
 #
+# worker is beside all of it: programs of their own that see base and media, and that nobody includes.
+#
 # Siblings (weights, text, media; vision, decoder; server, agent) do not include each other. The faces see weft.h and base only;
 # cli may start the server. Run as: cmake -DSOURCE=<repository> -P check_layers.cmake
 cmake_minimum_required(VERSION 3.20)
@@ -12,6 +14,7 @@ set(below_kernels base)
 set(below_weights base kernels)
 set(below_text base)
 set(below_media base)
+set(below_worker base media)
 set(below_vision base kernels weights media)
 set(below_decoder base kernels weights text)
 set(below_net base)
@@ -20,7 +23,7 @@ set(below_store base)
 set(below_server base store)
 set(below_agent base)
 set(below_cli base store server agent)
-set(layers base net kernels weights text media vision decoder engine store server agent cli)
+set(layers base net kernels weights text media worker vision decoder engine store server agent cli)
 set(public_readers engine server agent cli) # who may include weft.h
 
 set(faults "")

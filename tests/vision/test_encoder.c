@@ -1,6 +1,8 @@
 /* Pixels, vision rows and DeepStack rows of the golden models against what transformers computes, at every kernel level
  * of this machine; and that the way the work is cut does not change the result. */
-#include "base/buffer.h"
+#include <fcntl.h>
+#include <unistd.h>
+
 #include "npy_read.h"
 #include "testing.h"
 #include "vision/vision.h"
@@ -46,16 +48,16 @@ static double worst(const float *got, const float *want, int64_t count) {
 
 static int read_picture(const char *name, const weft_config *config, weft_pool *pool, weft_pixels *pixels) {
     weft_error err;
-    weft_buffer file;
     weft_image image;
-    weft_status status = weft_read_file(golden("media/%s", name, "", ""), 1 << 24, &file, &err);
+    weft_media_session *session = NULL;
+    int fd = open(golden("media/%s", name, "", ""), O_RDONLY | O_CLOEXEC);
+    CHECK(fd >= 0);
+    weft_status status = weft_media_session_create(NULL, &session, &err);
+    if (status == WEFT_OK) status = weft_media_read_image(session, fd, &image, &err);
+    if (status == WEFT_OK) status = weft_pixels_from_image(&image, &config->vision, &config->image, pool, pixels, &err);
     CHECK_OK(status, err);
-    if (status != WEFT_OK) return 0;
-    CHECK_OK(status = weft_image_decode(file.data, file.size, NULL, &image, &err), err);
-    weft_buffer_free(&file);
-    if (status != WEFT_OK) return 0;
-    CHECK_OK(status = weft_pixels_from_image(&image, &config->vision, &config->image, pool, pixels, &err), err);
-    weft_image_free(&image);
+    weft_media_session_free(session);
+    close(fd);
     return status == WEFT_OK;
 }
 
@@ -166,19 +168,17 @@ static void groups_are_separate(const weft_compute *compute) {
     const weft_config *config = weft_checkpoint_config(checkpoint);
     enum { W = 96, H = 64, FRAMES = 3 };
     static uint8_t noise[FRAMES][W * H * 3];
-    uint8_t *frames[FRAMES];
     uint64_t seed = 7;
-    for (int f = 0; f < FRAMES; f++) {
+    for (int f = 0; f < FRAMES; f++)
         for (int i = 0; i < W * H * 3; i++) noise[f][i] = (uint8_t)testing_random(&seed);
-        frames[f] = noise[f];
-    }
-    weft_video clip = {.frames = FRAMES, .width = W, .height = H, .rgb = frames};
     weft_image last = {.width = W, .height = H, .rgb = noise[2]};
     weft_pixels whole, single;
     weft_pixels_config budget = config->image;
     budget.min_pixels = 1;
     budget.max_pixels = W * H * 4;
-    CHECK_OK(weft_pixels_from_video(&clip, &config->vision, &budget, NULL, &whole, &err), err);
+    CHECK_OK(weft_pixels_begin_clip(FRAMES, W, H, &config->vision, &budget, &whole, &err), err);
+    for (int f = 0; f < FRAMES; f++) CHECK_OK(weft_pixels_set_frame(&whole, f, noise[f], W, H, NULL, &err), err);
+    CHECK_INT(weft_pixels_set_frame(&whole, 0, noise[0], W, H, NULL, &err), WEFT_ERR_INTERNAL);
     CHECK_INT(whole.grid.t, 2);
     CHECK_INT(whole.frames, 4);
     CHECK(whole.rgb[2] == whole.rgb[3]); /* an odd count repeats its last frame */
@@ -240,7 +240,7 @@ static void several_chunks(const weft_compute *compute) {
     }
     weft_vision_embeds_free(&embeds);
     weft_pixels_free(&pixels);
-    weft_image_free(&image);
+    free(image.rgb);
     free(want.data);
     weft_checkpoint_close(checkpoint);
 }

@@ -1,17 +1,20 @@
-/* The container of a clip, read through libavformat from memory.
+/* The container of a clip, read through libavformat from a descriptor.
  *
- * Owns the format context and the packet list (40 bytes a packet, at most PACKETS_MAX). Hostile files: only the
+ * Owns the descriptor, the format context and the packet list (48 bytes a packet, at most PACKETS_MAX); the file itself is never in
+ * memory as a whole. Hostile files: only the
  * containers and codecs named below are tried, nothing outside the given bytes can be opened (playlists and external
  * references are refused), the size is checked against the limits before a decoder exists. */
-#include "media/video_clip.h"
+#include "worker/clip/container.h"
 
-#include <pthread.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <libavutil/display.h>
 
-enum { IO_BUFFER_BYTES = 64 << 10, PACKETS_MAX = 8 << 20 };
+enum { IO_BUFFER_BYTES = 64 << 10, PACKETS_MAX = 8 << 20, FIND_PACKETS_MAX = 4096 };
 
 /* Containers as libavformat calls them; what a phone, a camera, a screen recorder or a web site writes. */
 static const char CONTAINERS[] = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,gif,ivf,h264,hevc,"
@@ -47,29 +50,26 @@ static bool known_codec(enum AVCodecID id) {
     }
 }
 
-static void silence(void) {
-    av_log_set_level(AV_LOG_QUIET);
-}
-
 static weft_status libav_fail(weft_error *err, const char *what, int code) {
     char text[AV_ERROR_MAX_STRING_SIZE] = "";
     av_strerror(code, text, sizeof text);
     return weft_fail(err, code == AVERROR(ENOMEM) ? WEFT_ERR_MEMORY : WEFT_ERR_FORMAT, "video: %s: %s", what, text);
 }
 
-/* ---- bytes in memory -------------------------------------------------------------------------------------------- */
+/* ---- bytes of the file ------------------------------------------------------------------------------------------ */
 
 static int on_read(void *opaque, uint8_t *buffer, int wanted) {
-    weft_clip *clip = opaque;
-    int64_t left = clip->size - clip->at, count = wanted < left ? wanted : left;
+    weft_container *clip = opaque;
+    ssize_t count;
+    do count = pread(clip->fd, buffer, wanted > 0 ? (size_t)wanted : 0, clip->at);
+    while (count < 0 && errno == EINTR);
     if (count <= 0) return AVERROR_EOF;
-    memcpy(buffer, clip->bytes + clip->at, (size_t)count);
     clip->at += count;
     return (int)count;
 }
 
 static int64_t on_seek(void *opaque, int64_t offset, int whence) {
-    weft_clip *clip = opaque;
+    weft_container *clip = opaque;
     whence &= ~AVSEEK_FORCE;
     if (whence == AVSEEK_SIZE) return clip->size;
     int64_t base = whence == SEEK_CUR ? clip->at : whence == SEEK_END ? clip->size : 0;
@@ -85,7 +85,7 @@ static int refuse_open(AVFormatContext *format, AVIOContext **io, const char *ur
 
 /* ---- opening ---------------------------------------------------------------------------------------------------- */
 
-static weft_status open_container(weft_clip *clip, weft_error *err) {
+static weft_status open_container(weft_container *clip, weft_error *err) {
     unsigned char *buffer = av_malloc(IO_BUFFER_BYTES);
     clip->io = buffer ? avio_alloc_context(buffer, IO_BUFFER_BYTES, 0, clip, on_read, NULL, on_seek) : NULL;
     if (!clip->io) av_free(buffer);
@@ -107,7 +107,12 @@ static weft_status open_container(weft_clip *clip, weft_error *err) {
     return code < 0 ? libav_fail(err, "cannot read its streams", code) : WEFT_OK;
 }
 
-static weft_status find_stream(weft_clip *clip, const weft_media_limits *limits, weft_error *err) {
+static void ignore_other_streams(weft_container *clip) {
+    for (unsigned i = 0; i < clip->format->nb_streams; i++)
+        if ((int)i != clip->stream->index) clip->format->streams[i]->discard = AVDISCARD_ALL;
+}
+
+static weft_status find_stream(weft_container *clip, const weft_media_limits *limits, weft_error *err) {
     int index = av_find_best_stream(clip->format, AVMEDIA_TYPE_VIDEO, -1, -1, NULL, 0);
     if (index < 0) return weft_fail(err, WEFT_ERR_FORMAT, "video: the file holds no video stream");
     clip->stream = clip->format->streams[index];
@@ -116,20 +121,28 @@ static weft_status find_stream(weft_clip *clip, const weft_media_limits *limits,
     if (!clip->codec)
         return weft_fail(err, WEFT_ERR_UNSUPPORTED, "video: no decoder for %s: send H.264, H.265, VP9 or AV1",
                          avcodec_get_name(codec->codec_id));
-    WEFT_TRY(weft_media_check_size("video", codec->width, codec->height, limits, err));
+    if (codec->width < 1 || codec->height < 1 || codec->width > limits->side_max || codec->height > limits->side_max ||
+        codec->width > limits->pixels_max / codec->height)
+        return weft_fail(err, WEFT_ERR_LIMIT, "video: frames of %d x %d pixels: the limit is %lld pixels and %lld a side", codec->width, codec->height,
+                         (long long)limits->pixels_max, (long long)limits->side_max);
     double seconds = clip->format->duration > 0 ? (double)clip->format->duration / AV_TIME_BASE : 0;
     if (seconds > limits->video_seconds_max)
         return weft_fail(err, WEFT_ERR_LIMIT, "video: %.0f seconds long, the limit is %.0f", seconds,
                          limits->video_seconds_max);
-    for (unsigned i = 0; i < clip->format->nb_streams; i++)
-        if ((int)i != index) clip->format->streams[i]->discard = AVDISCARD_ALL;
+    ignore_other_streams(clip);
     AVRational unit = clip->stream->time_base;
     return unit.num > 0 && unit.den > 0 ? WEFT_OK : weft_fail(err, WEFT_ERR_FORMAT, "video: its clock has no unit");
 }
 
 /* Quarter turns only: what phones store. The matrix turns counter-clockwise. */
 static int find_turns(const AVStream *stream) {
+#if LIBAVFORMAT_VERSION_MAJOR >= 61
+    const AVPacketSideData *side =
+        av_packet_side_data_get(stream->codecpar->coded_side_data, stream->codecpar->nb_coded_side_data, AV_PKT_DATA_DISPLAYMATRIX);
+    const uint8_t *matrix = side && side->size >= 36 ? side->data : NULL;
+#else
     const uint8_t *matrix = av_stream_get_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, NULL);
+#endif
     double angle = matrix ? av_display_rotation_get((const int32_t *)matrix) : 0;
     if (!(angle >= -360 && angle <= 360)) return 1;
     int quarter = (int)((angle + 360 + 45) / 90) % 4;
@@ -138,22 +151,22 @@ static int find_turns(const AVStream *stream) {
 
 /* ---- packets ---------------------------------------------------------------------------------------------------- */
 
-static weft_status add_packet(weft_clip *clip, const AVPacket *packet, int64_t *capacity, weft_error *err) {
+static weft_status add_packet(weft_container *clip, const AVPacket *packet, int64_t *capacity, weft_error *err) {
     if (clip->packet_count >= PACKETS_MAX) return weft_fail(err, WEFT_ERR_LIMIT, "video: over %d packets", PACKETS_MAX);
     if (clip->packet_count == *capacity) {
         *capacity = *capacity ? *capacity * 2 : 1024;
-        weft_clip_packet *more = realloc(clip->packets, (size_t)*capacity * sizeof *more);
+        weft_packet *more = realloc(clip->packets, (size_t)*capacity * sizeof *more);
         if (!more) return weft_fail(err, WEFT_ERR_MEMORY, "video: no memory for its packet list");
         clip->packets = more;
     }
     bool shown = !(packet->flags & AV_PKT_FLAG_DISCARD);
     clip->packets[clip->packet_count++] =
-        (weft_clip_packet){.pts = packet->pts, .rank = -1, .key = packet->flags & AV_PKT_FLAG_KEY, .shown = shown};
+        (weft_packet){.pts = packet->pts, .dts = packet->dts, .place = packet->pos, .rank = -1, .key = packet->flags & AV_PKT_FLAG_KEY, .shown = shown};
     clip->frame_count += shown;
     return WEFT_OK;
 }
 
-static weft_status list_packets(weft_clip *clip, weft_error *err) {
+static weft_status list_packets(weft_container *clip, weft_error *err) {
     AVPacket *packet = av_packet_alloc();
     if (!packet) return weft_fail(err, WEFT_ERR_MEMORY, "video: no memory for a packet");
     int64_t capacity = 0;
@@ -168,7 +181,7 @@ static weft_status list_packets(weft_clip *clip, weft_error *err) {
 }
 
 /* An MP4 names every frame in its index, so one that was cut off can be told from a short one. */
-static weft_status check_whole(const weft_clip *clip, weft_error *err) {
+static weft_status check_whole(const weft_container *clip, weft_error *err) {
     int64_t listed = clip->stream->nb_frames;
     if (strncmp(clip->format->iformat->name, "mov", 3) != 0 || clip->packet_count >= listed - listed / 100)
         return WEFT_OK;
@@ -181,14 +194,14 @@ int weft_compare_int64(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-static int64_t rank_of(const weft_clip *clip, int64_t pts) {
+static int64_t rank_of(const weft_container *clip, int64_t pts) {
     int64_t *found = bsearch(&pts, clip->times, (size_t)clip->frame_count, sizeof pts, weft_compare_int64);
     return found ? found - clip->times : -1;
 }
 
 /* Sorts the presentation times. Unusable (some missing, or two alike): times stays NULL, frames are told by counting.
  */
-static weft_status sort_times(weft_clip *clip, weft_error *err) {
+static weft_status sort_times(weft_container *clip, weft_error *err) {
     int64_t *times = malloc((size_t)clip->frame_count * sizeof *times), count = 0;
     if (!times) return weft_fail(err, WEFT_ERR_MEMORY, "video: no memory for its times");
     for (int64_t i = 0; i < clip->packet_count; i++)
@@ -206,53 +219,82 @@ static weft_status sort_times(weft_clip *clip, weft_error *err) {
     return WEFT_OK;
 }
 
-double weft_clip_seconds(const weft_clip *clip, int64_t time, int64_t start) {
+double weft_container_seconds(const weft_container *clip, int64_t time) {
     AVRational unit = clip->stream->time_base;
-    return ((double)time - (double)start) * unit.num / unit.den;
+    return ((double)time - (double)clip->origin) * unit.num / unit.den;
 }
 
-static void find_rate(weft_clip *clip) {
+/* Presentation times are the container's, as ffprobe shows them. The clocks of MPEG streams start anywhere; theirs count from the
+ * start of the file, as every player shows them. */
+static void find_origin(weft_container *clip) {
+    const char *name = clip->format->iformat->name;
+    bool anywhere = strcmp(name, "mpegts") == 0 || strcmp(name, "mpeg") == 0;
+    if (anywhere && clip->format->start_time != AV_NOPTS_VALUE)
+        clip->origin = av_rescale_q(clip->format->start_time, AV_TIME_BASE_Q, clip->stream->time_base);
+}
+
+static void find_rate(weft_container *clip) {
     clip->fps = av_q2d(clip->stream->avg_frame_rate.den ? clip->stream->avg_frame_rate : (AVRational){0, 1});
     if (!(clip->fps > 0) && clip->stream->r_frame_rate.den) clip->fps = av_q2d(clip->stream->r_frame_rate);
     if (!(clip->fps > 0) && clip->times && clip->frame_count > 1)
-        clip->fps = (double)(clip->frame_count - 1) / weft_clip_seconds(clip, clip->times[clip->frame_count - 1], clip->times[0]);
+        clip->fps = (double)(clip->frame_count - 1) /
+                    (weft_container_seconds(clip, clip->times[clip->frame_count - 1]) - weft_container_seconds(clip, clip->times[0]));
     if (!(clip->fps > 0) || clip->fps > 1e6) clip->fps = 24; /* the published processor's assumption */
 }
 
-weft_status weft_clip_open(weft_clip *clip, const uint8_t *bytes, size_t size, const weft_media_limits *limits,
-                           weft_error *err) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, silence); /* a library does not print */
-    *clip = (weft_clip){.bytes = bytes, .size = (int64_t)size};
+weft_status weft_container_open(weft_container *clip, int fd, const weft_media_limits *limits, weft_error *err) {
+    struct stat info;
+    *clip = (weft_container){.fd = fd};
+    if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size < 1) return weft_fail(err, WEFT_ERR_FORMAT, "the video is empty (0 bytes)");
+    clip->size = info.st_size;
     WEFT_TRY(open_container(clip, err));
     WEFT_TRY(find_stream(clip, limits, err));
     WEFT_TRY(list_packets(clip, err));
     WEFT_TRY(check_whole(clip, err));
     WEFT_TRY(sort_times(clip, err));
+    find_origin(clip);
     find_rate(clip);
     clip->turns = find_turns(clip->stream);
     return WEFT_OK;
 }
 
-/* Opening anew is the one way back to the first packet that every container knows. */
-weft_status weft_clip_rewind(weft_clip *clip, weft_error *err) {
-    int index = clip->stream->index;
+static void close_format(weft_container *clip) {
     avformat_close_input(&clip->format);
     if (clip->io) av_freep(&clip->io->buffer);
     avio_context_free(&clip->io);
+}
+
+/* Opening anew is the one way back to the first packet that every container knows. */
+weft_status weft_container_rewind(weft_container *clip, weft_error *err) {
+    int index = clip->stream->index;
+    close_format(clip);
     clip->stream = NULL;
     clip->at = 0;
     WEFT_TRY(open_container(clip, err));
     if (index >= (int)clip->format->nb_streams) return weft_fail(err, WEFT_ERR_FORMAT, "video: its streams change");
     clip->stream = clip->format->streams[index];
+    ignore_other_streams(clip);
     return WEFT_OK;
 }
 
-void weft_clip_close(weft_clip *clip) {
-    avformat_close_input(&clip->format);
-    if (clip->io) av_freep(&clip->io->buffer);
-    avio_context_free(&clip->io);
+bool weft_container_seek(weft_container *clip, int64_t index) {
+    const weft_packet *packet = &clip->packets[index];
+    int64_t time = packet->dts != AV_NOPTS_VALUE ? packet->dts : packet->pts;
+    return time != AV_NOPTS_VALUE && av_seek_frame(clip->format, clip->stream->index, time, AVSEEK_FLAG_BACKWARD) >= 0;
+}
+
+int64_t weft_container_find(const weft_container *clip, const AVPacket *packet, int64_t expected) {
+    for (int64_t i = expected; i < clip->packet_count && i < expected + FIND_PACKETS_MAX; i++) {
+        const weft_packet *p = &clip->packets[i];
+        if (p->pts == packet->pts && p->dts == packet->dts && p->place == packet->pos) return i;
+    }
+    return -1;
+}
+
+void weft_container_close(weft_container *clip) {
+    close_format(clip);
+    if (clip->fd >= 0) close(clip->fd);
     free(clip->packets);
     free(clip->times);
-    *clip = (weft_clip){0};
+    *clip = (weft_container){.fd = -1};
 }

@@ -1,22 +1,12 @@
-/* Hostile bytes to one upright RGB picture: recognises the format by its first bytes, checks the limits, calls the
- * decoder, applies the orientation.
+/* Hostile bytes to one upright RGB picture: recognises the format by its first bytes, calls the decoder, applies the
+ * orientation. Runs inside a sandboxed worker.
  *
  * Owns the picture it returns. Memory: the RGB picture, the decoder's own state (for a progressive JPEG its
- * coefficients, twice the picture), and a second picture while a quarter turn is applied. Refuses other formats by
- * name. */
+ * coefficients, twice the picture), and a second picture while a quarter turn is applied. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "media/codec.h"
-
-const weft_media_limits weft_media_default_limits = {
-    .bytes_max = (size_t)256 << 20,
-    .pixels_max = 256000000,
-    .side_max = 65535,
-    .frames_max = 768,
-    .video_pixels_max = 2000000000,
-    .video_seconds_max = 24 * 3600,
-};
+#include "worker/picture/picture.h"
 
 void weft_image_free(weft_image *image) {
     free(image->rgb);
@@ -71,13 +61,9 @@ static void copy_turned(uint8_t *target, int64_t columns, int64_t rows, const ui
 }
 
 /* EXIF 2.3 table of orientations, in the direction that makes the picture upright (as Pillow's exif_transpose). */
-weft_status weft_image_turn(weft_image *image, int orientation, weft_error *err) {
-    if (orientation < 2) return WEFT_OK;
-    int64_t w = image->width, h = image->height, pixel = 3, line = w * 3;
-    int64_t last_x = (w - 1) * pixel, last_y = (h - 1) * line;
+void weft_pixels_turn(uint8_t *upright, const uint8_t *rgb, int64_t w, int64_t h, int orientation) {
+    int64_t pixel = 3, line = w * 3, last_x = (w - 1) * pixel, last_y = (h - 1) * line;
     bool quarter = orientation >= 5;
-    weft_image turned;
-    WEFT_TRY(weft_image_allocate(&turned, quarter ? h : w, quarter ? w : h, 3, err));
     struct {
         int64_t origin, step_x, step_y;
     } way = {0, pixel, line};
@@ -90,62 +76,41 @@ weft_status weft_image_turn(weft_image *image, int orientation, weft_error *err)
     case 7: way.origin = last_x + last_y, way.step_x = -line, way.step_y = -pixel; break; /* transversed */
     case 8: way.origin = last_x, way.step_x = line, way.step_y = -pixel; break;           /* counter-clockwise */
     }
-    copy_turned(turned.rgb, turned.width, turned.height, image->rgb + way.origin, way.step_x, way.step_y);
+    copy_turned(upright, quarter ? h : w, quarter ? w : h, rgb + way.origin, way.step_x, way.step_y);
+}
+
+weft_status weft_image_turn(weft_image *image, int orientation, weft_error *err) {
+    if (orientation < 2) return WEFT_OK;
+    bool quarter = orientation >= 5;
+    weft_image turned = {.width = quarter ? image->height : image->width, .height = quarter ? image->width : image->height};
+    if (image->rgb) {
+        WEFT_TRY(weft_image_allocate(&turned, turned.width, turned.height, 3, err));
+        weft_pixels_turn(turned.rgb, image->rgb, image->width, image->height, orientation);
+    }
+    turned.full_width = quarter ? image->full_height : image->full_width;
+    turned.full_height = quarter ? image->full_width : image->full_height;
     weft_image_free(image);
     *image = turned;
     return WEFT_OK;
 }
 
-/* ---- recognising ------------------------------------------------------------------------------------------------ */
+/* ---- the whole -------------------------------------------------------------------------------------------------- */
 
-static bool starts(const uint8_t *bytes, size_t size, size_t at, const char *magic, size_t length) {
-    return size >= at + length && memcmp(bytes + at, magic, length) == 0;
-}
-
-static weft_image_decoder *find_decoder(const uint8_t *bytes, size_t size) {
-    if (starts(bytes, size, 0, "\xFF\xD8\xFF", 3)) return weft_jpeg_decode;
-    if (starts(bytes, size, 0, "\x89PNG\r\n\x1A\n", 8)) return weft_png_decode;
-    if (starts(bytes, size, 0, "RIFF", 4) && starts(bytes, size, 8, "WEBP", 4)) return weft_webp_decode;
-    return NULL;
-}
-
-/* Formats that people send and that are not read here, so that the message can name them. */
-static const char *foreign_format(const uint8_t *bytes, size_t size) {
-    static const struct {
-        uint8_t at, length;
-        const char *magic, *name;
-    } known[] = {
-        {0, 4, "GIF8", "a GIF picture"},         {0, 2, "BM", "a BMP picture"},
-        {0, 4, "II*\0", "a TIFF picture"},       {0, 4, "MM\0*", "a TIFF picture"},
-        {4, 8, "ftypheic", "a HEIC picture"},    {4, 8, "ftypheix", "a HEIC picture"},
-        {4, 8, "ftypmif1", "a HEIF picture"},    {4, 8, "ftypavif", "an AVIF picture"},
-        {0, 4, "%PDF", "a PDF document"},        {0, 4, "<svg", "an SVG drawing"},
-        {0, 5, "<?xml", "an XML document"},      {4, 4, "ftyp", "a video"},
-        {0, 4, "\x1A\x45\xDF\xA3", "a video"},   {0, 12, "\0\0\0\x0CjP  \r\n\x87\n", "a JPEG 2000 picture"},
-        {0, 2, "\xFF\x0A", "a JPEG XL picture"},
-    };
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (starts(bytes, size, known[i].at, known[i].magic, known[i].length)) return known[i].name;
-    return NULL;
-}
-
-weft_status weft_image_decode(const void *data, size_t size, const weft_media_limits *limits, weft_image *image,
-                              weft_error *err) {
-    const uint8_t *bytes = data;
-    *image = (weft_image){0};
-    if (!limits) limits = &weft_media_default_limits;
-    if (size == 0) return weft_fail(err, WEFT_ERR_FORMAT, "the picture is empty (0 bytes)");
-    if (size > limits->bytes_max)
-        return weft_fail(err, WEFT_ERR_LIMIT, "the picture has %zu bytes, the limit is %zu", size, limits->bytes_max);
-    weft_image_decoder *decode = find_decoder(bytes, size);
-    if (!decode) {
-        const char *name = foreign_format(bytes, size);
-        return weft_fail(err, WEFT_ERR_UNSUPPORTED, "%s: send JPEG, PNG or WebP",
-                         name ? name : "not a picture format that can be read");
-    }
+weft_status weft_picture_decode_with(weft_picture_decoder *decoder, const uint8_t *bytes, size_t size,
+                                     const weft_media_limits *limits, bool probe, weft_image *image, weft_error *err) {
+    weft_picture_source source = {bytes, size, limits, probe};
     int orientation = 0;
-    WEFT_TRY(decode(bytes, size, limits, image, &orientation, err));
+    *image = (weft_image){0};
+    WEFT_TRY(decoder(&source, image, &orientation, err));
+    if (!image->full_width) {
+        image->full_width = image->width;
+        image->full_height = image->height;
+    }
     weft_status status = weft_image_turn(image, orientation, err);
     if (status != WEFT_OK) weft_image_free(image);
     return status;
+}
+/* What the libraries would make on their first use; nothing of it opens a file afterwards. */
+void weft_picture_warm_up(void) {
+    weft_colour_close(weft_colour_open((const uint8_t *)"", 0, 3));
 }

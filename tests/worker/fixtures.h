@@ -10,7 +10,7 @@ static inline weft_buffer fixture_read(const char *name) {
     char path[4096];
     weft_error err;
     weft_buffer file;
-    int length = snprintf(path, sizeof path, "%s/../media/fixtures/%s", WEFT_TEST_DATA, name);
+    int length = snprintf(path, sizeof path, "%s/../worker/fixtures/%s", WEFT_TEST_DATA, name);
     CHECK(length > 0 && (size_t)length < sizeof path);
     CHECK_OK(weft_read_file(path, 1 << 24, &file, &err), err);
     return file;

@@ -10,7 +10,7 @@
 
 #include <png.h>
 
-#include "media/codec.h"
+#include "worker/picture/picture.h"
 
 enum { CHUNK_BYTES_MAX = 8 << 20, CHUNKS_MAX = 1000, ROW_BYTES_PER_PIXEL_MAX = 16 };
 
@@ -22,7 +22,8 @@ typedef struct png_job {
     size_t allocation_max; /* of libpng, each */
     weft_image *image;
     int *orientation;
-    const weft_media_limits *limits;
+    const weft_picture_source *from;
+    weft_colour *colour;
     weft_error *err;
     weft_status status;
     uint8_t *rows;    /* one row, or all of an interlaced picture */
@@ -82,9 +83,12 @@ static uint8_t saturate16(const uint8_t *big_endian) {
     return big_endian[0] ? 255 : big_endian[1];
 }
 
-static void convert_row(const png_job *job, uint8_t *rgb, const uint8_t *row) {
+static void convert_row(const png_job *job, uint8_t *rgb, uint8_t *row) {
     int64_t width = job->image->width;
-    if (job->channels == 3)
+    if (job->channels >= 3) weft_colour_apply(job->colour, row, width, job->channels);
+    if (job->channels == 1 && !job->wide && job->colour)
+        weft_colour_expand(job->colour, rgb, row, width);
+    else if (job->channels == 3)
         memcpy(rgb, row, (size_t)width * 3);
     else if (job->channels == 4)
         weft_compose_on_white(rgb, row, width);
@@ -102,6 +106,15 @@ static void convert_row(const png_job *job, uint8_t *rgb, const uint8_t *row) {
         }
 }
 
+static void open_colour(png_job *job) {
+    png_charp name;
+    png_bytep profile;
+    png_uint_32 size;
+    int compression;
+    if (png_get_iCCP(job->png, job->info, &name, &compression, &profile, &size) != PNG_INFO_iCCP) return;
+    job->colour = weft_colour_open(profile, size, job->channels >= 3 ? 3 : 1);
+}
+
 static weft_status read_pixels(png_job *job) {
     int64_t height = job->image->height, width = job->image->width;
     int passes = png_set_interlace_handling(job->png);
@@ -110,6 +123,7 @@ static weft_status read_pixels(png_job *job) {
     job->channels = png_get_channels(job->png, job->info);
     if (job->channels < 1 || job->channels > 4 || job->row_bytes != (size_t)width * job->channels * (job->wide ? 2 : 1))
         return weft_fail(job->err, WEFT_ERR_UNSUPPORTED, "PNG: a row layout that is not read");
+    open_colour(job);
     job->rows = calloc(passes > 1 ? (size_t)height : 1, job->row_bytes);
     if (!job->rows) return weft_fail(job->err, WEFT_ERR_MEMORY, "PNG: no memory for its rows");
     for (int pass = 0; pass < passes; pass++)
@@ -146,7 +160,11 @@ static weft_status decode(png_job *job) {
     png_set_chunk_cache_max(job->png, CHUNKS_MAX);
     png_read_info(job->png, job->info);
     int64_t width = png_get_image_width(job->png, job->info), height = png_get_image_height(job->png, job->info);
-    WEFT_TRY(weft_media_check_size("PNG", width, height, job->limits, job->err));
+    WEFT_TRY(weft_media_check_size("PNG", width, height, job->from->limits, job->err));
+    if (job->from->probe) {
+        *job->image = (weft_image){.width = width, .height = height};
+        return WEFT_OK;
+    }
     WEFT_TRY(weft_image_allocate(job->image, width, height, 3, job->err));
     set_transformations(job);
     WEFT_TRY(read_pixels(job));
@@ -155,22 +173,16 @@ static weft_status decode(png_job *job) {
     return WEFT_OK;
 }
 
-weft_status weft_png_decode(const uint8_t *bytes, size_t size, const weft_media_limits *limits, weft_image *image,
-                            int *orientation, weft_error *err) {
-    png_job job = {.bytes = bytes,
-                   .size = size,
-                   .image = image,
-                   .orientation = orientation,
-                   .limits = limits,
-                   .err = err,
-                   .status = WEFT_OK};
-    job.allocation_max = CHUNK_BYTES_MAX + (size_t)limits->side_max * ROW_BYTES_PER_PIXEL_MAX;
+weft_status weft_png_decode(const weft_picture_source *source, weft_image *image, int *orientation, weft_error *err) {
+    png_job job = {.bytes = source->bytes, .size = source->size, .image = image, .orientation = orientation, .from = source, .err = err};
+    job.allocation_max = CHUNK_BYTES_MAX + (size_t)source->limits->side_max * ROW_BYTES_PER_PIXEL_MAX;
     job.png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &job, on_error, on_warning, &job, on_malloc, on_free);
     if (job.png) job.info = png_create_info_struct(job.png);
     weft_status status = job.info ? decode(&job) : weft_fail(err, WEFT_ERR_MEMORY, "PNG: no memory for its decoder");
     if (status == WEFT_OK) *orientation = find_orientation(&job);
     png_destroy_read_struct(&job.png, &job.info, NULL);
     free(job.rows);
+    weft_colour_close(job.colour);
     if (status != WEFT_OK) weft_image_free(image);
     return status;
 }

@@ -5,7 +5,7 @@
  * is read by offset with the range checked first; nothing is allocated, links to other directories are not followed. */
 #include <string.h>
 
-#include "media/codec.h"
+#include "worker/picture/picture.h"
 
 enum { TAG_ORIENTATION = 0x0112, TYPE_BYTE = 1, TYPE_SHORT = 3, TYPE_LONG = 4, ENTRY_BYTES = 12 };
 

@@ -9,7 +9,7 @@
 #include <webp/decode.h>
 #include <webp/demux.h>
 
-#include "media/codec.h"
+#include "worker/picture/picture.h"
 
 static weft_status malformed(VP8StatusCode code, weft_error *err) {
     switch (code) {
@@ -56,22 +56,25 @@ static weft_status decode_animation(const uint8_t *bytes, size_t size, weft_imag
     return status;
 }
 
-static int find_orientation(const uint8_t *bytes, size_t size) {
-    WebPData data = {bytes, size};
+/* Orientation, and the way of an embedded profile to sRGB. */
+static void read_metadata(const weft_picture_source *source, int *orientation, weft_colour **colour) {
+    WebPData data = {source->bytes, source->size};
     WebPDemuxer *demuxer = WebPDemux(&data);
-    if (!demuxer) return 0;
-    int orientation = 0;
+    if (!demuxer) return;
     WebPChunkIterator chunk;
     if (WebPDemuxGetChunk(demuxer, "EXIF", 1, &chunk)) {
-        orientation = weft_exif_orientation(chunk.chunk.bytes, chunk.chunk.size);
+        *orientation = weft_exif_orientation(chunk.chunk.bytes, chunk.chunk.size);
         WebPDemuxReleaseChunkIterator(&chunk);
     }
-    if (!orientation && WebPDemuxGetChunk(demuxer, "XMP ", 1, &chunk)) {
-        orientation = weft_xmp_orientation(chunk.chunk.bytes, chunk.chunk.size);
+    if (!*orientation && WebPDemuxGetChunk(demuxer, "XMP ", 1, &chunk)) {
+        *orientation = weft_xmp_orientation(chunk.chunk.bytes, chunk.chunk.size);
+        WebPDemuxReleaseChunkIterator(&chunk);
+    }
+    if (!source->probe && WebPDemuxGetChunk(demuxer, "ICCP", 1, &chunk)) {
+        *colour = weft_colour_open(chunk.chunk.bytes, chunk.chunk.size, 3);
         WebPDemuxReleaseChunkIterator(&chunk);
     }
     WebPDemuxDelete(demuxer);
-    return orientation;
 }
 
 /* An animation whose header denies alpha shows uncovered canvas black, as Pillow does: the fourth byte is dropped. */
@@ -79,29 +82,32 @@ static void drop_alpha(uint8_t *rgb, int64_t pixels) {
     for (int64_t i = 0; i < pixels; i++) memmove(rgb + 3 * i, rgb + 4 * i, 3);
 }
 
-weft_status weft_webp_decode(const uint8_t *bytes, size_t size, const weft_media_limits *limits, weft_image *image,
-                             int *orientation, weft_error *err) {
+weft_status weft_webp_decode(const weft_picture_source *source, weft_image *image, int *orientation, weft_error *err) {
+    const uint8_t *bytes = source->bytes;
+    size_t size = source->size;
     WebPBitstreamFeatures features;
     VP8StatusCode code = WebPGetFeatures(bytes, size, &features);
     if (code != VP8_STATUS_OK) return malformed(code, err);
-    WEFT_TRY(weft_media_check_size("WebP", features.width, features.height, limits, err));
+    WEFT_TRY(weft_media_check_size("WebP", features.width, features.height, source->limits, err));
+    weft_colour *colour = NULL;
+    read_metadata(source, orientation, &colour);
+    *image = (weft_image){.width = features.width, .height = features.height};
+    if (source->probe) return WEFT_OK;
     bool alpha = features.has_alpha, animation = features.has_animation;
-    WEFT_TRY(weft_image_allocate(image, features.width, features.height, alpha || animation ? 4 : 3, err));
-    weft_status status =
-        animation ? decode_animation(bytes, size, image, err) : decode_still(bytes, size, alpha, image, err);
+    int channels = alpha || animation ? 4 : 3;
+    weft_status status = weft_image_allocate(image, features.width, features.height, channels, err);
+    if (status == WEFT_OK)
+        status = animation ? decode_animation(bytes, size, image, err) : decode_still(bytes, size, alpha, image, err);
+    int64_t pixels = image->width * image->height;
+    if (status == WEFT_OK) weft_colour_apply(colour, image->rgb, pixels, channels);
+    weft_colour_close(colour);
     if (status != WEFT_OK) {
         weft_image_free(image);
         return status;
     }
-    int64_t pixels = image->width * image->height;
     if (alpha)
         weft_compose_on_white(image->rgb, image->rgb, pixels);
     else if (animation)
         drop_alpha(image->rgb, pixels);
-    if (alpha || animation) {
-        uint8_t *smaller = realloc(image->rgb, (size_t)pixels * 3);
-        if (smaller) image->rgb = smaller;
-    }
-    *orientation = find_orientation(bytes, size);
     return WEFT_OK;
 }

@@ -1,7 +1,9 @@
 /* The sampled frames of a clip are the ones that the published processor takes, with the pixels and the times that PyAV
  * reads; parts of a clip, limits, damaged files. */
-#include "media/fixtures.h"
-#include "media/media.h"
+#include <unistd.h>
+
+#include "worker/clip/clip.h"
+#include "worker/fixtures.h"
 
 enum { FRAMES_MAX = 64 };
 
@@ -11,6 +13,49 @@ typedef struct expected_clip {
     double fps, seconds[FRAMES_MAX];
     uint32_t sums[FRAMES_MAX];
 } expected_clip;
+
+typedef struct decoded_clip {
+    int64_t frames, width, height;
+    double duration, *seconds;
+    uint8_t **rgb;
+} decoded_clip;
+
+static void decoded_free(decoded_clip *video) {
+    for (int64_t i = 0; video->rgb && i < video->frames; i++) free(video->rgb[i]);
+    free(video->rgb);
+    free(video->seconds);
+    *video = (decoded_clip){0};
+}
+
+/* All frames of a sampling; nothing is left in *video on failure. */
+static weft_status decode(const char *bytes, size_t size, const weft_video_sampling *asked, const weft_media_limits *limits,
+                          decoded_clip *video, weft_error *err) {
+    int fd = -1;
+    weft_clip_facts facts;
+    const double *seconds = NULL;
+    weft_video_sampling sampling = *asked;
+    *video = (decoded_clip){0};
+    if (!limits) limits = &weft_media_default_limits;
+    if (sampling.max_frames > limits->frames_max) sampling.max_frames = limits->frames_max;
+    if (sampling.min_frames > sampling.max_frames) sampling.min_frames = sampling.max_frames;
+    weft_status status = weft_media_memory(bytes, size, "clip", &fd, err);
+    if (status == WEFT_OK) status = weft_clip_open(fd, limits, &facts, err);
+    if (status == WEFT_OK) status = weft_clip_sample(&sampling, &video->frames, &seconds, err);
+    if (status != WEFT_OK) return status;
+    video->width = facts.width, video->height = facts.height, video->duration = facts.duration;
+    video->rgb = calloc((size_t)video->frames, sizeof *video->rgb);
+    video->seconds = calloc((size_t)video->frames, sizeof *video->seconds);
+    memcpy(video->seconds, seconds, (size_t)video->frames * sizeof *seconds);
+    for (int64_t i = 0; i < video->frames && status == WEFT_OK; i++) {
+        int64_t index = -1;
+        video->rgb[i] = malloc((size_t)(facts.width * facts.height * 3));
+        if (i > 0) memcpy(video->rgb[i], video->rgb[i - 1], (size_t)(facts.width * facts.height * 3)); /* as shared memory would hold it */
+        status = weft_clip_frame(video->rgb[i], &index, err);
+        if (status == WEFT_OK) CHECK_INT(index, i);
+    }
+    if (status != WEFT_OK) decoded_free(video);
+    return status;
+}
 
 static uint32_t adler32(const uint8_t *bytes, size_t size) {
     uint32_t a = 1, b = 0;
@@ -27,10 +72,10 @@ static const weft_video_sampling usual = {.fps = 2, .min_frames = 4, .max_frames
 static void check_sampling(const expected_clip *clip, const weft_buffer *file, const weft_video_sampling *sampling,
                            int64_t first, int64_t count) {
     weft_error err;
-    weft_video video;
+    decoded_clip video;
     int64_t indices[768];
     int64_t n = weft_video_sample_indices(count, clip->fps, sampling, indices);
-    weft_status status = weft_video_decode(file->data, file->size, sampling, NULL, &video, &err);
+    weft_status status = decode(file->data, file->size, sampling, NULL, &video, &err);
     CHECK_MSG(status == WEFT_OK, "%s: %s", clip->name, err.message);
     if (status != WEFT_OK) return;
     CHECK_INT(video.frames, n);
@@ -43,7 +88,7 @@ static void check_sampling(const expected_clip *clip, const weft_buffer *file, c
         CHECK_MSG(adler32(video.rgb[i], 64 * 32 * 3) == clip->sums[number], "%s: frame %lld has other pixels",
                   clip->name, (long long)number);
     }
-    weft_video_free(&video);
+    decoded_free(&video);
 }
 
 static void check_clip(const expected_clip *clip) {
@@ -91,37 +136,34 @@ static int read_clips(expected_clip *clips, int room) {
 
 static void refusals(void) {
     weft_error err;
-    weft_video video;
+    decoded_clip video;
     weft_buffer file = fixture_read("b_frames.mp4");
-    weft_media_limits limits = weft_media_default_limits;
-    limits.video_pixels_max = 64 * 32 * 3;
-    CHECK_INT(weft_video_decode(file.data, file.size, &usual, &limits, &video, &err), WEFT_ERR_LIMIT);
-    CHECK(video.rgb == NULL && video.frames == 0);
+    weft_media_limits limits;
     limits = weft_media_default_limits;
     limits.side_max = 60;
-    CHECK_INT(weft_video_decode(file.data, file.size, &usual, &limits, &video, &err), WEFT_ERR_LIMIT);
+    CHECK_INT(decode(file.data, file.size, &usual, &limits, &video, &err), WEFT_ERR_LIMIT);
     limits = weft_media_default_limits;
     limits.video_seconds_max = 2;
-    CHECK_INT(weft_video_decode(file.data, file.size, &usual, &limits, &video, &err), WEFT_ERR_LIMIT);
+    CHECK_INT(decode(file.data, file.size, &usual, &limits, &video, &err), WEFT_ERR_LIMIT);
     limits = weft_media_default_limits;
     limits.frames_max = 2;
-    CHECK_OK(weft_video_decode(file.data, file.size, &usual, &limits, &video, &err), err);
+    CHECK_OK(decode(file.data, file.size, &usual, &limits, &video, &err), err);
     CHECK_INT(video.frames, 2);
-    weft_video_free(&video);
+    decoded_free(&video);
     weft_video_sampling late = usual;
     late.start_seconds = 100;
-    CHECK_INT(weft_video_decode(file.data, file.size, &late, NULL, &video, &err), WEFT_ERR_INVALID);
+    CHECK_INT(decode(file.data, file.size, &late, NULL, &video, &err), WEFT_ERR_INVALID);
     late.end_seconds = 50;
-    CHECK_INT(weft_video_decode(file.data, file.size, &late, NULL, &video, &err), WEFT_ERR_INVALID);
+    CHECK_INT(decode(file.data, file.size, &late, NULL, &video, &err), WEFT_ERR_INVALID);
     late.start_seconds = NAN;
-    CHECK_INT(weft_video_decode(file.data, file.size, &late, NULL, &video, &err), WEFT_ERR_INVALID);
-    CHECK_INT(weft_video_decode(file.data, file.size / 2, &usual, NULL, &video, &err), WEFT_ERR_UNSUPPORTED);
-    CHECK_INT(weft_video_decode("", 0, &usual, NULL, &video, &err), WEFT_ERR_FORMAT);
+    CHECK_INT(decode(file.data, file.size, &late, NULL, &video, &err), WEFT_ERR_INVALID);
+    CHECK_INT(decode(file.data, file.size / 2, &usual, NULL, &video, &err), WEFT_ERR_UNSUPPORTED);
+    CHECK_INT(decode("", 0, &usual, NULL, &video, &err), WEFT_ERR_FORMAT);
     static const char playlist[] =
         "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nfile:///etc/hostname\n#EXT-X-ENDLIST\n";
-    CHECK_INT(weft_video_decode(playlist, sizeof playlist - 1, &usual, NULL, &video, &err), WEFT_ERR_UNSUPPORTED);
+    CHECK_INT(decode(playlist, sizeof playlist - 1, &usual, NULL, &video, &err), WEFT_ERR_UNSUPPORTED);
     static const char concatenation[] = "ffconcat version 1.0\nfile /etc/hostname\n";
-    CHECK_INT(weft_video_decode(concatenation, sizeof concatenation - 1, &usual, NULL, &video, &err),
+    CHECK_INT(decode(concatenation, sizeof concatenation - 1, &usual, NULL, &video, &err),
               WEFT_ERR_UNSUPPORTED);
     weft_buffer_free(&file);
 }
@@ -130,7 +172,6 @@ static void damaged(const expected_clip *clips, int count) {
     uint64_t seed = 9;
     weft_media_limits limits = weft_media_default_limits;
     limits.pixels_max = 1 << 18;
-    limits.video_pixels_max = 1 << 22;
     for (int c = 0; c < count; c++) {
         weft_buffer file = fixture_read(clips[c].name);
         for (int round = 0; round < 30; round++) {
@@ -139,13 +180,13 @@ static void damaged(const expected_clip *clips, int count) {
             for (uint64_t flips = 1 + testing_random(&seed) % 20; flips > 0; flips--)
                 copy[testing_random(&seed) % file.size] ^= (char)(1 << testing_random(&seed) % 8);
             weft_error err = {0};
-            weft_video video;
-            weft_status status = weft_video_decode(copy, file.size, &usual, &limits, &video, &err);
+            decoded_clip video;
+            weft_status status = decode(copy, file.size, &usual, &limits, &video, &err);
             if (status == WEFT_OK)
                 for (int64_t i = 0; i < video.frames; i++) CHECK(video.rgb[i] != NULL);
             else
                 CHECK(!video.rgb && err.message[0]);
-            weft_video_free(&video);
+            decoded_free(&video);
             free(copy);
         }
         weft_buffer_free(&file);
@@ -179,11 +220,13 @@ static void indices(void) {
 
 int main(void) {
     static expected_clip clips[16];
+    weft_clip_warm_up();
     int count = read_clips(clips, 16);
     CHECK_MSG(count >= 6, "only %d clips", count);
     for (int i = 0; i < count; i++) check_clip(&clips[i]);
     indices();
     refusals();
     damaged(clips, count);
+    weft_clip_close();
     return testing_summary();
 }
