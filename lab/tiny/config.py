@@ -65,6 +65,7 @@ class Phase:
     weights: dict = field(default_factory=dict)   # factors on single auxiliary losses by head name
     level: tuple = (1.0, 1.0)        # share of the full number of candidates, at the phase's beginning and end
     acts: float = 0.0                # share of screens with goals for `computer_use` instead of questions
+    stored: float = 0.0              # share of picture batches that a browser drew (the store that `browser.py` fills)
     skip: tuple = ()                 # kinds of question that are not asked
 
 
@@ -79,6 +80,7 @@ class Plan:
     min_pixels: int = 160 * 160      # areas to which the shipped processor brings pictures
     max_pixels: int = 192 * 192
     save_every: int = 25             # steps between checkpoints
+    pages: str = "../pages"          # the browser's scenes, relative to the work folder
 
     @property
     def steps(self) -> int:
@@ -105,7 +107,7 @@ LONG = Plan("long", Shape(), (
     # What is there: few shapes, short answers.
     Phase("name", 1500, (("look", 3), ("see", 1), ("recall", 1)), (Mix(SHAPES, SMALL),), texts=3, auxiliary=0.4, level=(0.34, 0.8), skip=("all boxes", "point")),
     Phase("place", 4000, (("look", 4), ("crops", 1), ("recall", 1)), (Mix(SHAPES, SMALL, 3), Mix({"shapes": 1, **SCREENS}, FULL, 1)), auxiliary=0.4, level=(0.6, 1.0)),
-    Phase("screens", 100000, (("look", 4), ("crops", 1), ("recall", 1)), (Mix(SHAPES, SMALL, 1), Mix({"shapes": 0.7, **SCREENS}, FULL, 2)), auxiliary=0.3, acts=0.2),
+    Phase("screens", 100000, (("look", 4), ("crops", 1), ("recall", 1)), (Mix(SHAPES, SMALL, 1), Mix({"shapes": 0.7, **SCREENS}, FULL, 2)), auxiliary=0.3, acts=0.2, stored=0.35),
 ))
 
 # All tasks in three minutes on a laptop, only to see that every part works.

@@ -27,7 +27,7 @@ from transformers.utils.chat_template_utils import render_jinja_template
 
 from lab import pixels
 
-from . import chat, fonts, question, questions, scenes
+from . import browser, chat, fonts, question, questions, scenes
 
 SEED = 1_000_003            # training seeds are strings of the plan's seed; this one is used nowhere else
 BATCH = 16
@@ -43,8 +43,9 @@ class Item:
     image: Image.Image | None = None
 
 
-def held_out(count: int, seed: int = SEED, kinds=None) -> list[Item]:
-    """`count` questions for each row of the table; kinds: only these scene kinds (and `text`), None: all.
+def held_out(count: int, seed: int = SEED, kinds=None, pages: Path | None = None) -> list[Item]:
+    """`count` questions for each row of the table; kinds: only these scene kinds (and `text`), None: all; pages: scenes that
+    a browser drew (rows `browser, …`).
 
     Each kind has its own random sequence, so a part of the table equals the same part of the whole."""
     rows = {}
@@ -78,6 +79,12 @@ def held_out(count: int, seed: int = SEED, kinds=None) -> list[Item]:
             row = f"{kind}: {wanted} (new words)"
             q = next(q for q in questions.ask(scene, rng) if q.kind == wanted)
             offer(row, Item(row, q, Image.fromarray(scene.image)))
+    for scene in browser.Store(pages).all() if pages else ():
+        if scene.kind in wanted_kinds:
+            rng, image = random.Random(f"{seed}/{scene.kind}/{scene.elements[0].box}"), Image.fromarray(scene.image)
+            name = f"browser, {'few ' if scene.kind == 'shapes' and len(scene.elements) <= 3 else ''}{scene.kind}"
+            for q in {q.kind: q for q in questions.ask(scene, rng)}.values():
+                offer(f"{name}: {q.kind}", Item(f"{name}: {q.kind}", q, image))
     for q in chat.questions(random.Random(f"{seed}/text"), count * 8) if "text" in wanted_kinds else ():
         offer(f"text: {q.kind}", Item(f"text: {q.kind}", q))
     return [item for row in rows.values() for item in row]
@@ -175,9 +182,9 @@ def score(item: Item, answer: str) -> dict[str, float]:
     return {"exact": exact}
 
 
-def examine(folder: Path, count: int, seed: int = SEED, show: int = 0, kinds=None) -> dict:
+def examine(folder: Path, count: int, seed: int = SEED, show: int = 0, kinds=None, pages=None) -> dict:
     """{row: {figure: mean, "n": questions}} of one checkpoint folder."""
-    answerer, items = Answerer(folder), held_out(count, seed, kinds)
+    answerer, items = Answerer(folder), held_out(count, seed, kinds, pages)
     items.sort(key=lambda i: (i.image is None, len(i.question.answer)))
     figures, shown = {}, {}
     for start in range(0, len(items), BATCH):
@@ -214,10 +221,11 @@ def main(arguments=None) -> None:
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--show", type=int, default=0, help="answers to print for each row")
     parser.add_argument("--kinds", nargs="*", help="only these: " + " ".join([*questions.MAKERS, "text"]))
+    parser.add_argument("--pages", type=Path, help="a folder that lab.tiny.browser filled with --held-out")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args(arguments)
     began = time.time()
-    results = examine(args.model, args.count, args.seed, args.show, args.kinds)
+    results = examine(args.model, args.count, args.seed, args.show, args.kinds, args.pages)
     print(table(results))
     print(f"{sum(f['n'] for f in results.values())} questions, {time.time() - began:.0f} s, seed {args.seed}")
     if args.json:

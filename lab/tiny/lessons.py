@@ -6,11 +6,12 @@ are real conversations of several turns, and in some the question stands before 
 """
 
 import random
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from . import actions, chat, config, fonts, questions, scenes
+from . import actions, browser, chat, config, fonts, questions, scenes
 
 MASKED = -1e4
 
@@ -148,9 +149,10 @@ def choose(rng, found, limit, room=150):
 class Lessons:
     """Makes the micro-batches of a run."""
 
-    def __init__(self, plan: config.Plan, codec):
+    def __init__(self, plan: config.Plan, codec, folder: Path = Path(".")):
         self.plan, self.codec = plan, codec
         self.paths = fonts.paths()
+        self.store = browser.Store(Path(folder) / plan.pages)
 
     def tasks(self, phase: config.Phase) -> list[str]:
         """The micro-batches of one step, by task."""
@@ -178,9 +180,10 @@ class Lessons:
 
     def pictures(self, rng, phase, level, with_text) -> dict:
         mix = pick(rng, [(m, m.weight) for m in phase.mixes])
-        width, height = pick(rng, mix.sizes.items())
+        sizes = self.store.sizes(mix.kinds) if rng.random() < phase.stored else []
+        width, height = rng.choice(sizes) if sizes else pick(rng, mix.sizes.items())
         count = max(1, round(phase.cells / (width * height // 1024)))
-        made = [scenes.make(pick(rng, mix.kinds.items()), rng, width, height, self.paths, level) for _ in range(count)]
+        made = self.store.draw(rng, mix.kinds, width, height, count) if sizes else [scenes.make(pick(rng, mix.kinds.items()), rng, width, height, self.paths, level) for _ in range(count)]
         grid = (height // 32, width // 32)
         out = self._seen(made, grid)
         if with_text:

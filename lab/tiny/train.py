@@ -71,7 +71,7 @@ class Trainer:
         self.model = models.build(plan.shape, self.codec.ids, text.VOCABULARY, plan.seed)
         self.heads = models.Heads(plan.shape)
         self.forward = models.Forward(self.model)
-        self.lessons = lessons.Lessons(plan, self.codec)
+        self.lessons = lessons.Lessons(plan, self.codec, self.folder)
         self.rank, self.ranks, self.step, self.seconds, self.ends = 0, ranks, 0, 0.0, None
         named = [*self.model.named_parameters(), *(("heads." + n, p) for n, p in self.heads.named_parameters())]
         self.slots = optimiser.layout(named)
