@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "kernels/kernels.h"
+#include "kernels/packed.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -51,6 +51,38 @@ __attribute__((target("avx2,fma"))) static double flops_avx2(void) {
 #undef STEP
 }
 
+/* The byte product of AVX2 with the sum of its 16-bit chain. */
+__attribute__((target("avx2"))) static double bytes_avx2(void) {
+    __m256i x = _mm256_set1_epi8(3), y = _mm256_set1_epi8(5);
+#define START(i) __m256i a##i = _mm256_set1_epi8(i);
+#define STEP(i)                                                                                                        \
+    a##i = _mm256_add_epi16(a##i, _mm256_maddubs_epi16(x, y));                                                         \
+    __asm__ volatile("" : "+x"(a##i), "+x"(x));
+    CHAINS(START)
+    double start = now_s();
+    for (int r = 0; r < PROBE_ROUNDS; r++) {
+        CHAINS(STEP)
+    }
+    return (double)PROBE_ROUNDS * 10 * 64 / (now_s() - start);
+#undef START
+#undef STEP
+}
+
+/* VPDPBUSD, spelt as assembly: compilers of this age want a whole level switched on for it. */
+__attribute__((target("avx512f"))) static double bytes_avx512_vnni(void) {
+    __m512i x = _mm512_set1_epi8(3), y = _mm512_set1_epi8(5);
+#define START(i) __m512i a##i = _mm512_set1_epi32(i);
+#define STEP(i)  __asm__ volatile("vpdpbusd %2, %1, %0" : "+v"(a##i) : "v"(x), "v"(y));
+    CHAINS(START)
+    double start = now_s();
+    for (int r = 0; r < PROBE_ROUNDS; r++) {
+        CHAINS(STEP)
+    }
+    return (double)PROBE_ROUNDS * 10 * 128 / (now_s() - start);
+#undef START
+#undef STEP
+}
+
 __attribute__((target("avx512f"))) static double flops_avx512(void) {
     __m512 x = _mm512_set1_ps(0.999f), y = _mm512_set1_ps(0.001f);
 #define START(i) __m512 a##i = _mm512_set1_ps(i);
@@ -70,6 +102,7 @@ __attribute__((target("avx512f"))) static double flops_avx512(void) {
 
 typedef struct probe {
     const char *level;
+    bool bytes_product; /* the int8 instruction of the level, not the f32 one */
     const unsigned char *bytes;
     int64_t size;
     double flops[64];
@@ -82,8 +115,12 @@ static void probe_flops(void *context, int64_t begin, int64_t end, int thread) {
     for (int64_t i = begin; i < end; i++) {
         p->flops[i] = 0;
 #if defined(__x86_64__)
-        if (strcmp(p->level, "avx2") == 0) p->flops[i] = flops_avx2();
-        if (strcmp(p->level, "avx512") == 0) p->flops[i] = flops_avx512();
+        bool wide = strncmp(p->level, "avx512", 6) == 0 || strcmp(p->level, "amx") == 0;
+        if (strcmp(p->level, "ref") == 0) continue;
+        if (!p->bytes_product)
+            p->flops[i] = wide ? flops_avx512() : flops_avx2();
+        else
+            p->flops[i] = wide && strcmp(p->level, "avx512") != 0 ? bytes_avx512_vnni() : bytes_avx2();
 #endif
     }
 }
@@ -102,8 +139,8 @@ static void probe_read(void *context, int64_t begin, int64_t end, int thread) {
     for (int j = 0; j < 8; j++) p->sums[thread % 64] += sum[j];
 }
 
-static double peak_flops(const weft_compute *compute, double seconds_to_spend) {
-    probe p = {.level = weft_compute_kernels(compute)->level};
+static double peak_flops(const weft_compute *compute, bool bytes_product, double seconds_to_spend) {
+    probe p = {.level = weft_compute_kernels(compute)->level, .bytes_product = bytes_product};
     int threads = weft_pool_threads(weft_compute_pool(compute));
     double best = 0, until = now_s() + seconds_to_spend;
     do {
@@ -141,21 +178,49 @@ static void *random_bytes(size_t size) {
     return bytes;
 }
 
-static void bench_matmul(const weft_compute *compute, weft_type type, double flops, double bandwidth) {
+typedef struct pack_job {
+    const weft_matrix *w;
+    char *panels;
+} pack_job;
+
+static void pack_body(void *context, int64_t begin, int64_t end, int thread) {
+    (void)thread;
+    pack_job *job = context;
+    weft_pack_panels(job->panels, job->w, job->w->type, begin, end);
+}
+
+/* `packed`: from panels; shares are then of the int8 peak, bytes those of the panels. */
+static void bench_matmul(const weft_compute *compute, weft_type type, bool packed, double flops, double bandwidth) {
     static const int batches[] = {1, 4, 8, 16, 64, 512};
     size_t bytes = weft_type_row_bytes(type, COLS) * ROWS;
     /* as many copies as overflow the caches, used in turn: decoding reads each weight from memory */
     int copies = (int)(((size_t)256 << 20) / bytes) + 1;
     void *weights = random_bytes(bytes * (size_t)copies);
+    weft_matrix shape = {.data = weights, .type = type, .rows = (int64_t)ROWS * copies, .cols = COLS};
+    char *panels = NULL;
+    double pack_s = 0;
+    size_t file_bytes = bytes;
+    if (packed) {
+        panels = aligned_alloc(64, weft_packed_bytes(&shape, type));
+        pack_job job = {&shape, panels};
+        double start = now_s();
+        weft_parallel_for(weft_compute_pool(compute), weft_panel_count(shape.rows), 4, pack_body, &job);
+        pack_s = now_s() - start;
+        bytes = weft_packed_bytes(&shape, type) / (size_t)copies;
+    }
     float *x = calloc((size_t)BATCH_MAX * COLS, sizeof *x), *out = calloc((size_t)BATCH_MAX * ROWS, sizeof *out);
     for (int64_t i = 0; i < (int64_t)BATCH_MAX * COLS; i++) x[i] = (float)(i % 13 - 6) / 6;
-    printf("%-8s", weft_type_name(type));
+    printf("%-5s%-2s", weft_type_name(type), packed ? "p" : "");
     for (int b = 0; b < 6; b++) {
         double best = 1e30;
         int runs = batches[b] <= 16 ? 2 * copies : REPEATS;
         for (int r = 0; r < runs; r++) {
             weft_matrix w = {
-                .data = (char *)weights + bytes * (size_t)(r % copies), .type = type, .rows = ROWS, .cols = COLS};
+                .data = (char *)weights + file_bytes * (size_t)(r % copies), .type = type, .rows = ROWS, .cols = COLS};
+            if (packed) {
+                w.panels = panels + bytes * (size_t)(r % copies);
+                w.panel_type = type;
+            }
             double start = now_s();
             weft_matmul(compute, out, ROWS, x, COLS, batches[b], &w, NULL, false);
             if (now_s() - start < best) best = now_s() - start;
@@ -167,7 +232,9 @@ static void bench_matmul(const weft_compute *compute, weft_type type, double flo
             printf("  %3d: %6.1f G %3.0f%%", batches[b], rate / 1e9, flops > 0 ? 100 * rate / flops : 0);
         fflush(stdout);
     }
+    if (packed) printf("  packing %.1f GB/s", (double)file_bytes * copies / pack_s / 1e9);
     puts("");
+    free(panels);
     free(weights);
     free(x);
     free(out);
@@ -253,12 +320,15 @@ int main(int argc, char **argv) {
         fprintf(stderr, "%s\n", err.message);
         return 1;
     }
-    double flops = peak_flops(compute, 0.5), bandwidth = peak_read(compute);
-    printf("%s, %d threads: peak %.1f GFLOPS, memory %.1f GB/s; out[m, %d] = x[m, %d] W^T\n",
-           weft_compute_kernels(compute)->level, weft_pool_threads(weft_compute_pool(compute)), flops / 1e9,
+    double flops = peak_flops(compute, false, 0.3), bytes_peak = peak_flops(compute, true, 0.3), bandwidth = peak_read(compute);
+    printf("%s, %d threads: peak %.1f GFLOPS f32, %.1f GOPS int8, memory %.1f GB/s; out[m, %d] = x[m, %d] W^T\n",
+           weft_compute_kernels(compute)->level, weft_pool_threads(weft_compute_pool(compute)), flops / 1e9, bytes_peak / 1e9,
            bandwidth / 1e9, ROWS, COLS);
     for (int type = 0; type < WEFT_TYPE_COUNT; type++)
-        if (!type_name || strcmp(type_name, weft_type_name(type)) == 0) bench_matmul(compute, type, flops, bandwidth);
+        if (!type_name || strcmp(type_name, weft_type_name(type)) == 0) {
+            bench_matmul(compute, type, false, flops, bandwidth);
+            if (weft_packed_kind_of(type).bits) bench_matmul(compute, type, true, bytes_peak, bandwidth);
+        }
     for (int format = 0; format < 3 && !type_name; format++) {
         static const int shapes[][2] = {{128, 1}, {128, 4}, {128, 8}, {128, 16}, {128, 64}, {72, 64}, {64, 64}};
         for (int s = 0; s < 7; s++) bench_attention(compute, (weft_kv_format)format, shapes[s][0], shapes[s][1], flops);

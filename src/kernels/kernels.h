@@ -51,7 +51,14 @@ typedef struct weft_matrix {
     int64_t stride; /* transposed only: elements between k and k + 1, >= rows; 0 means rows */
     /* F8_E4M3 only: [ceil(rows/128), ceil(cols/128)], value = f8 * scale; NULL means 1. */
     const float *block_scales;
+    /* The same values re-laid in panels (kernels/packed.h), or NULL. With panels weft_matmul rounds the activations to
+     * int8 in groups of 32 (see weft_quants for the error); without, it computes in f32. */
+    const void *panels;
+    weft_type panel_type; /* a type of the packed kinds; differs from `type` only where values were rounded to Q8_0 */
 } weft_matrix;
+
+/* Views of rows [first, first + count) of a matrix that is not transposed; panels stay where first is a multiple of 16. */
+weft_matrix weft_matrix_rows(const weft_matrix *w, int64_t first, int64_t count);
 
 /* How keys and values are stored in a page of the KV cache. */
 typedef enum weft_kv_format {
@@ -87,6 +94,18 @@ typedef struct weft_attention_task {
 
 enum { WEFT_ATTENTION_ROWS_MAX = 64, WEFT_ATTENTION_SCRATCH_BYTES = 1 << 20 };
 
+/* A run of 512 activations as int8 in groups of 32: x = q * scale of its group, scale = max|x| / 127, q rounded to
+ * nearest. So a product differs from that of the f32 values by at most sum over groups of scale / 2 * sum |w|. A group
+ * with a NaN or an infinity has scale NaN; one whose largest value is below WEFT_QUANT_LEAST counts as zeros. */
+enum { WEFT_QUANT_CHUNK = 512, WEFT_QUANT_GROUPS = 16, WEFT_PANEL_WIDTH = 16, WEFT_OPEN_BYTES = 20 << 10 };
+#define WEFT_QUANT_LEAST 1e-35f
+typedef struct weft_quants {
+    int8_t q[WEFT_QUANT_CHUNK];
+    float scale[WEFT_QUANT_GROUPS];
+    float sum[WEFT_QUANT_GROUPS];           /* scale * sum of the group's q */
+    float half_sum[2 * WEFT_QUANT_GROUPS]; /* the same of each half group */
+} weft_quants;
+
 typedef struct weft_kernels {
     const char *level; /* "ref", "avx2", "avx512", "neon": the strongest level that filled a slot */
 
@@ -107,6 +126,21 @@ typedef struct weft_kernels {
     void (*gemm_tile)(float *c, int64_t ldc, const float *a, const float *b, int64_t k, int m, int n, bool accumulate);
     /* Makes a panel, exactly: out[i * width + j] = x[j * stride + i] for i < k, j < count; 0 for count <= j < width. */
     void (*pack)(float *out, int width, const float *x, int64_t stride, int count, int64_t k);
+
+    /* Products with packed weights, see kernels/packed.h. */
+    bool packs; /* the level has these slots in a form that is worth packing for; else they are ref's */
+    /* One row of activations, n = 1 … WEFT_QUANT_CHUNK values, as int8; the values past n are 0. */
+    void (*quantize)(weft_quants *out, const float *x, int64_t n);
+    /* Few rows: out[r][i] = sum_k x[r][k] W[16 p0 + i][k] for the outputs of panels [p0, p1), r < rows <=
+     * WEFT_DOT_ROWS_MAX. x holds chunk c of row r at x[c * x_rows + r]. */
+    void (*packed_dot)(float *out, int64_t out_stride, const weft_quants *x, int64_t x_rows, int rows,
+                       const weft_matrix *w, int64_t p0, int64_t p1);
+    /* Many rows: opens chunk `chunk` of panel `panel` into the form that packed_chunk multiplies (the level's own, at
+     * most WEFT_OPEN_BYTES, 64-aligned), then c[p][r][i] (+)= sum over the chunk for `panels` opened panels, one after
+     * the other, and rows x[0 … rows). c is [panels][c_rows][16]. `add`: to what c holds. */
+    void (*packed_open)(void *open, const weft_matrix *w, int64_t panel, int64_t chunk);
+    void (*packed_chunk)(float *c, int64_t c_rows, const weft_quants *x, int64_t rows, const void *open, int panels,
+                         const weft_matrix *w, int64_t chunk, bool add);
 
     /* out = x / sqrt(mean(x^2) + eps) * weight; in place allowed. transformers' Qwen3VLTextRMSNorm. */
     void (*rms_norm)(float *out, const float *x, const float *weight, int64_t n, float eps);

@@ -264,6 +264,10 @@ void weft_matmul(const weft_compute *compute, float *out, int64_t out_stride, co
                  .bias = bias,
                  .accumulate = accumulate};
     if (m <= 0 || w->rows <= 0) return;
+    if (w->panels) {
+        weft_matmul_packed(compute, -1, out, out_stride, x, x_stride, m, w, bias, accumulate);
+        return;
+    }
     weft_pool *pool = weft_compute_pool(compute);
     if (!use_dot(&p)) {
         panel_product(&p, pool, weft_compute_shared(compute), SHARED_PACK_FLOATS, 0);
@@ -288,6 +292,10 @@ void weft_matmul_one_thread(const weft_compute *compute, int thread, float *out,
                  .bias = bias,
                  .accumulate = accumulate};
     if (m <= 0 || w->rows <= 0) return;
+    if (w->panels) {
+        weft_matmul_packed(compute, thread, out, out_stride, x, x_stride, m, w, bias, accumulate);
+        return;
+    }
     if (use_dot(&p)) {
         dot_body(&p, 0, w->rows, thread);
         return;

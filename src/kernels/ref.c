@@ -192,6 +192,7 @@ void weft_kernels_fill_ref(weft_kernels *table) {
     weft_ref_dequantize_fill(&ref_table);
     table->level = "ref";
     weft_ref_dequantize_fill(table);
+    weft_ref_packed_fill(table);
     for (int type = 0; type < WEFT_TYPE_COUNT; type++) table->dot_rows[type] = ref_dot_rows;
     table->tile_m = TILE_M;
     table->tile_n = TILE_N;

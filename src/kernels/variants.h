@@ -12,6 +12,12 @@ void weft_kernels_fill_neon(weft_kernels *table);
 
 /* ref_dequantize.c: the plain-C slots, for tails of the variants too. */
 void weft_ref_dequantize_fill(weft_kernels *table);
+/* ref_packed.c */
+void weft_ref_packed_fill(weft_kernels *table);
+
+/* matmul_packed.c: the product where w->panels is there; thread < 0: over the pool. */
+void weft_matmul_packed(const weft_compute *compute, int thread, float *out, int64_t out_stride, const float *x,
+                        int64_t x_stride, int64_t m, const weft_matrix *w, const float *bias, bool accumulate);
 
 enum {
     WEFT_PANEL_K = 256,                  /* values of a row in one panel; a multiple of every block */

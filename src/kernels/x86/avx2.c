@@ -9,6 +9,7 @@ void weft_avx2_fill_dot(weft_kernels *table);
 void weft_avx2_fill_gemm(weft_kernels *table);
 void weft_avx2_fill_elementwise(weft_kernels *table);
 void weft_avx2_fill_attention(weft_kernels *table);
+void weft_avx2_fill_packed(weft_kernels *table);
 
 void weft_kernels_fill_avx2(weft_kernels *table) {
     table->level = "avx2";
@@ -17,5 +18,6 @@ void weft_kernels_fill_avx2(weft_kernels *table) {
     weft_avx2_fill_gemm(table);
     weft_avx2_fill_elementwise(table);
     weft_avx2_fill_attention(table);
+    weft_avx2_fill_packed(table);
 }
 #endif

@@ -1,0 +1,181 @@
+/* Products with packed weights: which part runs where. See packed.h for the layout.
+ *
+ * The activations are quantised once, chunk by chunk of 512 values of k, into records that all threads read: first by
+ * chunk, then by row, so that a chunk of all rows is one run of memory. Few rows (decode): each thread takes runs of
+ * panels and reads every weight once, straight from the panel. Many rows: a task is a block of panels and a part of the
+ * rows; for each chunk it opens the panels of the block (L1) and runs the chunk of all its rows (L2) against them. The
+ * sums of a task stay in the thread's scratch until the last chunk. Allocates nothing. */
+#include <string.h>
+
+#include "kernels/packed.h"
+#include "kernels/variants.h"
+
+enum {
+    BLOCK_PANELS_MAX = 4,
+    PART_ROWS_MAX = 256,
+    SUMS_BYTES = BLOCK_PANELS_MAX * PART_ROWS_MAX * WEFT_PANEL_WIDTH * 4,
+    OWN_QUANT_BYTES = WEFT_THREAD_SCRATCH_BYTES - SUMS_BYTES - BLOCK_PANELS_MAX * WEFT_OPEN_BYTES,
+    DOT_RUN_PANELS = 4,     /* panels that a thread takes at once, at least */
+    QUANTIZE_GRAIN = 24     /* chunks that are not worth waking a thread for */
+};
+
+typedef struct product {
+    const weft_compute *compute;
+    const weft_kernels *kernels;
+    float *out;
+    int64_t out_stride;
+    const float *x;
+    int64_t x_stride;
+    const weft_matrix *w;
+    const float *bias; /* NULL: none */
+    bool accumulate;
+    weft_quants *quants;      /* [chunks][m1 - m0] */
+    int64_t m0, m1;           /* the pass at hand */
+    int64_t panels, chunks;   /* of the matrix */
+    int block_panels;         /* of a task */
+    int64_t part_rows;
+} product;
+
+static int64_t min64(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+static int64_t ceil_div(int64_t a, int64_t b) {
+    return (a + b - 1) / b;
+}
+
+/* Items are (row, chunk). */
+static void quantize_body(void *context, int64_t begin, int64_t end, int thread) {
+    (void)thread;
+    const product *p = context;
+    int64_t rows = p->m1 - p->m0;
+    for (int64_t i = begin; i < end; i++) {
+        int64_t row = i / p->chunks, chunk = i % p->chunks, k = chunk * WEFT_QUANT_CHUNK;
+        p->kernels->quantize(p->quants + chunk * rows + row, p->x + (p->m0 + row) * p->x_stride + k,
+                             min64(WEFT_QUANT_CHUNK, p->w->cols - k));
+    }
+}
+
+/* ---- few rows ---- */
+
+static void dot_body(void *context, int64_t begin, int64_t end, int thread) {
+    (void)thread;
+    const product *p = context;
+    const weft_matrix *w = p->w;
+    int rows = (int)(p->m1 - p->m0);
+    float *out = p->out + p->m0 * p->out_stride;
+    if (!p->bias && !p->accumulate) {
+        p->kernels->packed_dot(out + begin * WEFT_PANEL_WIDTH, p->out_stride, p->quants, rows, rows, w, begin, end);
+        return;
+    }
+    enum { RUN = 8 };
+    float sums[WEFT_DOT_ROWS_MAX][RUN * WEFT_PANEL_WIDTH];
+    for (int64_t panel = begin; panel < end; panel += RUN) {
+        int64_t n0 = panel * WEFT_PANEL_WIDTH, last = min64(panel + RUN, end);
+        int64_t n1 = min64(last * WEFT_PANEL_WIDTH, w->rows);
+        p->kernels->packed_dot(sums[0], RUN * WEFT_PANEL_WIDTH, p->quants, rows, rows, w, panel, last);
+        for (int r = 0; r < rows; r++) {
+            float *to = out + r * p->out_stride;
+            for (int64_t n = n0; n < n1; n++) {
+                float v = p->bias ? sums[r][n - n0] + p->bias[n] : sums[r][n - n0];
+                to[n] = p->accumulate ? to[n] + v : v;
+            }
+        }
+    }
+}
+
+/* ---- many rows ---- */
+
+static void write_sums(const product *p, const float *sums, int64_t m, int64_t n) {
+    int64_t width = min64(WEFT_PANEL_WIDTH, p->w->rows - n);
+    float *out = p->out + m * p->out_stride + n;
+    float v[WEFT_PANEL_WIDTH];
+    memcpy(v, sums, sizeof v);
+    if (p->bias)
+        for (int64_t i = 0; i < width; i++) v[i] += p->bias[n + i];
+    if (p->accumulate)
+        for (int64_t i = 0; i < width; i++) v[i] += out[i];
+    memcpy(out, v, (size_t)width * sizeof *v);
+}
+
+/* Rows [r0, r1) of the pass, panels [p0, p1). */
+static void block(const product *p, int64_t r0, int64_t r1, int64_t p0, int64_t p1, char *scratch) {
+    const weft_kernels *kernels = p->kernels;
+    char *open = scratch;
+    float *sums = (float *)(scratch + BLOCK_PANELS_MAX * WEFT_OPEN_BYTES);
+    int64_t rows = r1 - r0, pass = p->m1 - p->m0;
+    for (int64_t chunk = 0; chunk < p->chunks; chunk++) {
+        for (int64_t i = p0; i < p1; i++) kernels->packed_open(open + (i - p0) * WEFT_OPEN_BYTES, p->w, i, chunk);
+        kernels->packed_chunk(sums, rows, p->quants + chunk * pass + r0, rows, open, (int)(p1 - p0), p->w, chunk,
+                              chunk > 0);
+    }
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t i = p0; i < p1; i++)
+            write_sums(p, sums + ((i - p0) * rows + r) * WEFT_PANEL_WIDTH, p->m0 + r0 + r, i * WEFT_PANEL_WIDTH);
+}
+
+static void block_body(void *context, int64_t begin, int64_t end, int thread) {
+    const product *p = context;
+    int64_t rows = p->m1 - p->m0, parts = ceil_div(rows, p->part_rows);
+    for (int64_t task = begin; task < end; task++) {
+        int64_t panel = task / parts * p->block_panels, row = task % parts * p->part_rows;
+        block(p, row, min64(row + p->part_rows, rows), panel, min64(panel + p->block_panels, p->panels),
+              weft_compute_scratch(p->compute, thread));
+    }
+}
+
+/* Blocks as large as leave every thread a few. */
+static void choose_tasks(product *p, int threads) {
+    int64_t rows = p->m1 - p->m0;
+    int64_t parts = ceil_div(rows, PART_ROWS_MAX);
+    p->block_panels = BLOCK_PANELS_MAX;
+    while (p->block_panels > 1 && parts * ceil_div(p->panels, p->block_panels) < 6 * threads) p->block_panels /= 2;
+    while (parts * p->panels < 2 * threads && rows / parts > 32) parts *= 2;
+    p->part_rows = ceil_div(ceil_div(rows, parts), 4) * 4;
+}
+
+void weft_matmul_packed(const weft_compute *compute, int thread, float *out, int64_t out_stride, const float *x,
+                        int64_t x_stride, int64_t m, const weft_matrix *w, const float *bias, bool accumulate) {
+    weft_pool *pool = thread < 0 ? weft_compute_pool(compute) : NULL;
+    product p = {.compute = compute,
+                 .kernels = weft_compute_kernels(compute),
+                 .out = out,
+                 .out_stride = out_stride,
+                 .x = x,
+                 .x_stride = x_stride,
+                 .w = w,
+                 .bias = bias,
+                 .accumulate = accumulate,
+                 .panels = weft_panel_count(w->rows),
+                 .chunks = weft_chunk_count(w->cols)};
+    int64_t capacity = WEFT_SHARED_SCRATCH_BYTES;
+    p.quants = (void *)weft_compute_shared(compute);
+    if (thread >= 0) {
+        capacity = OWN_QUANT_BYTES;
+        p.quants = (void *)((char *)weft_compute_scratch(compute, thread) + WEFT_THREAD_SCRATCH_BYTES - OWN_QUANT_BYTES);
+    }
+    capacity /= p.chunks * (int64_t)sizeof *p.quants;
+    int64_t step = ceil_div(m, ceil_div(m, capacity));
+    int threads = weft_pool_threads(pool);
+    for (p.m0 = 0; p.m0 < m; p.m0 += step) {
+        p.m1 = min64(p.m0 + step, m);
+        int64_t items = (p.m1 - p.m0) * p.chunks;
+        bool few = p.m1 - p.m0 <= WEFT_DOT_ROWS_MAX;
+        choose_tasks(&p, threads);
+        int64_t tasks = ceil_div(p.panels, p.block_panels) * ceil_div(p.m1 - p.m0, p.part_rows);
+        int64_t grain = p.panels / (threads * 8);
+        if (grain < DOT_RUN_PANELS) grain = DOT_RUN_PANELS;
+        if (thread >= 0) {
+            quantize_body(&p, 0, items, thread);
+            if (few)
+                dot_body(&p, 0, p.panels, thread);
+            else
+                block_body(&p, 0, tasks, thread);
+            continue;
+        }
+        weft_parallel_for(pool, items, items <= QUANTIZE_GRAIN ? items : 8, quantize_body, &p);
+        if (few)
+            weft_parallel_for(pool, p.panels, grain, dot_body, &p);
+        else
+            weft_parallel_for(pool, tasks, 1, block_body, &p);
+    }
+}

@@ -1,0 +1,397 @@
+/* AVX2: products with packed weights.
+ *
+ * The byte product of AVX2, vpmaddubsw, adds two products into 16 bits. With unsigned quants of b bits and |q| <= 127 a
+ * chain of 8 (b = 4), 4 (b = 5) or 2 (b = 6) of them cannot overflow; 8-bit quants are split into two nibbles. Chains
+ * are widened to 32 bits, converted, and scaled per group. Sums are named variables: arrays of them end up in memory. */
+#if defined(__x86_64__)
+#include "kernels/x86/packed_scales.h"
+
+#include "kernels/variants.h"
+
+typedef __m256i bytes;
+
+WEFT_INLINE bytes load(const void *p) {
+    return _mm256_loadu_si256((const __m256i *)p);
+}
+WEFT_INLINE bytes four(const void *p) { /* four activations, for every output */
+    int32_t v;
+    memcpy(&v, p, 4);
+    return _mm256_set1_epi32(v);
+}
+WEFT_INLINE bytes add16(bytes a, bytes b) {
+    return _mm256_add_epi16(a, b);
+}
+WEFT_INLINE bytes add32(bytes a, bytes b) {
+    return _mm256_add_epi32(a, b);
+}
+WEFT_INLINE bytes product(bytes u, bytes q) {
+    return _mm256_maddubs_epi16(u, q);
+}
+WEFT_INLINE bytes widen(bytes chain, const int factor) {
+    return _mm256_madd_epi16(chain, _mm256_set1_epi16((short)factor));
+}
+WEFT_INLINE bytes low_nibbles(bytes v) {
+    return _mm256_and_si256(v, _mm256_set1_epi8(15));
+}
+WEFT_INLINE bytes high_nibbles(bytes v) {
+    return _mm256_and_si256(_mm256_srli_epi16(v, 4), _mm256_set1_epi8(15));
+}
+
+/* Quant vectors of step v (low) and v + 4 (high) for eight outputs; v a constant. */
+WEFT_INLINE void quants_45_6(const int bits, const int v, const uint8_t *q, bytes *low, bytes *high) {
+    bytes nibbles = load(q + 64 * v);
+    *low = low_nibbles(nibbles);
+    *high = high_nibbles(nibbles);
+    if (bits == 5) {
+        bytes plane = load(q + 256), sixteen = _mm256_set1_epi8(16);
+        *low = _mm256_or_si256(*low, _mm256_and_si256(_mm256_slli_epi16(plane, 4 - v), sixteen));
+        *high = _mm256_or_si256(*high, _mm256_and_si256(_mm256_srli_epi16(plane, v), sixteen));
+    }
+    if (bits == 6) {
+        bytes p0 = load(q + 256), p1 = load(q + 320), two = _mm256_set1_epi8(0x30);
+        bytes t0 = v < 2 ? _mm256_slli_epi16(p0, 4 - 2 * v) : _mm256_srli_epi16(p0, 2 * v - 4);
+        bytes t1 = v < 2 ? _mm256_slli_epi16(p1, 4 - 2 * v) : _mm256_srli_epi16(p1, 2 * v - 4);
+        *low = _mm256_or_si256(*low, _mm256_and_si256(t0, two));
+        *high = _mm256_or_si256(*high, _mm256_and_si256(t1, two));
+    }
+}
+
+/* ---- few rows ---- */
+
+#define EACH_ROW(STEP) STEP(0) STEP(1) STEP(2) STEP(3)
+#define Q(r)           (x[(r) * x_step].q + at)
+
+/* Adds the scaled sum of a group to the sum of row r. */
+#define DRAIN(r, total, scale_of, sum_of)                                                                              \
+    if (rows > r) {                                                                                                    \
+        const weft_quants *xr = x + r * x_step;                                                                        \
+        __m256 factor = _mm256_mul_ps(scale, _mm256_set1_ps(xr->scale_of));                                            \
+        c##r = _mm256_fmadd_ps(_mm256_cvtepi32_ps(total), factor, c##r);                                               \
+        c##r = _mm256_fnmadd_ps(min, _mm256_set1_ps(xr->sum_of), c##r);                                                \
+    }
+
+/* Group g of the chunk for eight outputs: sums[r] += . `q` is their half of the group's planes, `s` the run of scales
+ * and j the group in it. */
+WEFT_INLINE void dot_group(const int bits, const packed_scales kind, const int zero, const int rows, __m256 *sums,
+                           const weft_quants *x, int64_t x_step, int g, const uint8_t *q, const uint8_t *s, int j,
+                           const int h) {
+    const int at = 32 * g;
+    __m256 c0 = sums[0], c1, c2, c3, scale, min;
+    c1 = rows > 1 ? sums[2] : c0;
+    c2 = rows > 2 ? sums[4] : c0;
+    c3 = rows > 3 ? sums[6] : c0;
+    bytes low, high;
+#define DECLARE(r) bytes a##r = _mm256_setzero_si256(), b##r = a##r;
+    EACH_ROW(DECLARE)
+#undef DECLARE
+    if (bits == 8) { /* a: low nibbles, b: high ones */
+#pragma GCC unroll 8
+        for (int v = 0; v < 8; v++) {
+            bytes u = load(q + 64 * v);
+            low = low_nibbles(u);
+            high = high_nibbles(u);
+#define STEP(r)                                                                                                        \
+    if (rows > r) {                                                                                                    \
+        bytes f = four(Q(r) + 4 * v);                                                                                  \
+        a##r = add16(a##r, product(low, f));                                                                           \
+        b##r = add16(b##r, product(high, f));                                                                          \
+    }
+            EACH_ROW(STEP)
+#undef STEP
+        }
+        s_scale_min(kind, zero, s, j, h, &scale, &min);
+#define STEP(r) DRAIN(r, add32(widen(a##r, 1), widen(b##r, 16)), scale[g], sum[g])
+        EACH_ROW(STEP)
+#undef STEP
+    } else if (bits == 6) { /* a: the first half group, b: the second; two steps to a chain */
+#pragma GCC unroll 2
+        for (int v = 0; v < 4; v += 2) {
+            bytes low1, high1;
+            quants_45_6(bits, v, q, &low, &high);
+            quants_45_6(bits, v + 1, q, &low1, &high1);
+#define STEP(r)                                                                                                        \
+    if (rows > r) {                                                                                                    \
+        a##r = add32(a##r, widen(add16(product(low, four(Q(r) + 4 * v)), product(low1, four(Q(r) + 4 * v + 4))), 1));  \
+        b##r = add32(                                                                                                  \
+            b##r, widen(add16(product(high, four(Q(r) + 4 * v + 16)), product(high1, four(Q(r) + 4 * v + 20))), 1));   \
+    }
+            EACH_ROW(STEP)
+#undef STEP
+        }
+        s_scale_min(kind, zero, s, 2 * j, h, &scale, &min);
+#define STEP(r) DRAIN(r, a##r, scale[g], half_sum[2 * g])
+        EACH_ROW(STEP)
+#undef STEP
+        s_scale_min(kind, zero, s, 2 * j + 1, h, &scale, &min);
+#define STEP(r) DRAIN(r, b##r, scale[g], half_sum[2 * g + 1])
+        EACH_ROW(STEP)
+#undef STEP
+    } else { /* one chain of eight, or two of four */
+#pragma GCC unroll 4
+        for (int v = 0; v < 4; v++) {
+            quants_45_6(bits, v, q, &low, &high);
+#define STEP(r)                                                                                                        \
+    if (rows > r) {                                                                                                    \
+        bytes t = add16(product(low, four(Q(r) + 4 * v)), product(high, four(Q(r) + 4 * v + 16)));                     \
+        if (bits == 5 && v >= 2)                                                                                       \
+            b##r = add16(b##r, t);                                                                                     \
+        else                                                                                                           \
+            a##r = add16(a##r, t);                                                                                     \
+    }
+            EACH_ROW(STEP)
+#undef STEP
+        }
+        s_scale_min(kind, zero, s, j, h, &scale, &min);
+#define STEP(r) DRAIN(r, bits == 5 ? add32(widen(a##r, 1), widen(b##r, 1)) : widen(a##r, 1), scale[g], sum[g])
+        EACH_ROW(STEP)
+#undef STEP
+    }
+    sums[0] = c0;
+    if (rows > 1) sums[2] = c1;
+    if (rows > 2) sums[4] = c2;
+    if (rows > 3) sums[6] = c3;
+}
+
+WEFT_INLINE void dot_panels(const int bits, const packed_scales kind, const int zero, const int rows, float *out,
+                            int64_t out_stride, const weft_quants *x, int64_t x_rows, const weft_matrix *w, int64_t p0,
+                            int64_t p1) {
+    int64_t groups = w->cols / 32;
+    for (int64_t p = p0; p < p1; p++) {
+        const uint8_t *s = weft_panel_scales(w, p), *q = weft_panel_quants(w, p);
+        __m256 sums[2 * WEFT_DOT_ROWS_MAX];
+        for (int i = 0; i < 2 * WEFT_DOT_ROWS_MAX; i++) sums[i] = _mm256_setzero_ps();
+        const weft_quants *chunk = x;
+        for (int64_t first = 0; first < groups; first += WEFT_QUANT_GROUPS, chunk += x_rows) {
+            int count = groups - first < WEFT_QUANT_GROUPS ? (int)(groups - first) : WEFT_QUANT_GROUPS;
+            for (int g = 0; g < count; s += s_scale_bytes(kind))
+                for (int j = 0; j < s_scale_groups(kind); j++, g++, q += s_group_bytes(bits)) {
+                    /* both streams are long and regular, but a step ahead of the hardware's page limit pays */
+                    for (size_t ahead = 0; ahead < s_group_bytes(bits); ahead += 64)
+                        _mm_prefetch((const char *)q + 2048 + ahead, _MM_HINT_T0);
+                    dot_group(bits, kind, zero, rows, sums, chunk, 1, g, q, s, j, 0);
+                    dot_group(bits, kind, zero, rows, sums + 1, chunk, 1, g, q + 32, s, j, 1);
+                }
+        }
+        int64_t n = p * WEFT_PANEL_WIDTH, width = w->rows - n;
+        for (int r = 0; r < rows; r++) {
+            float *to = out + r * out_stride + n - p0 * WEFT_PANEL_WIDTH, last[WEFT_PANEL_WIDTH];
+            float *target = width >= WEFT_PANEL_WIDTH ? to : last;
+            _mm256_storeu_ps(target, sums[2 * r]);
+            _mm256_storeu_ps(target + 8, sums[2 * r + 1]);
+            if (target == last) memcpy(to, last, (size_t)width * sizeof *last);
+        }
+    }
+}
+
+/* One function per type and number of rows, so that both are constants in it. */
+#define ROWS_CASE(n, bits, kind, zero)                                                                                 \
+    case n: dot_panels(bits, kind, zero, n, out, out_stride, x, x_rows, w, p0, p1); return;
+#define DEFINE_DOT(type, bits, kind, zero)                                                                             \
+    static void dot_##type(float *out, int64_t out_stride, const weft_quants *x, int64_t x_rows, int rows,             \
+                           const weft_matrix *w, int64_t p0, int64_t p1) {                                             \
+        switch (rows) {                                                                                                \
+            ROWS_CASE(1, bits, kind, zero)                                                                             \
+            ROWS_CASE(2, bits, kind, zero)                                                                             \
+            ROWS_CASE(3, bits, kind, zero)                                                                             \
+        default: dot_panels(bits, kind, zero, 4, out, out_stride, x, x_rows, w, p0, p1);                               \
+        }                                                                                                              \
+    }
+EACH_PACKED_TYPE(DEFINE_DOT)
+
+static void packed_dot(float *out, int64_t out_stride, const weft_quants *x, int64_t x_rows, int rows,
+                       const weft_matrix *w, int64_t p0, int64_t p1) {
+#define DOT_CASE(type, bits, kind, zero)                                                                               \
+    case type: dot_##type(out, out_stride, x, x_rows, rows, w, p0, p1); return;
+    switch (w->panel_type) {
+        EACH_PACKED_TYPE(DOT_CASE)
+    default: return;
+    }
+}
+
+/* ---- many rows ---- */
+
+/* Opened quants: [group][step][16][4]; 8 bits: the eight steps of the high nibbles, then those of the low ones. */
+WEFT_INLINE void open_quants(const int bits, uint8_t *out, const uint8_t *q, int groups) {
+    for (int g = 0; g < groups; g++, q += s_group_bytes(bits), out += bits == 8 ? 1024 : 512) {
+        for (int h = 0; h < 64; h += 32) {
+            bytes low, high;
+            if (bits == 8) {
+                for (int v = 0; v < 8; v++) {
+                    bytes u = load(q + 64 * v + h);
+                    _mm256_store_si256((bytes *)(out + 64 * v + h), high_nibbles(u));
+                    _mm256_store_si256((bytes *)(out + 512 + 64 * v + h), low_nibbles(u));
+                }
+                continue;
+            }
+#pragma GCC unroll 4
+            for (int v = 0; v < 4; v++) {
+                quants_45_6(bits, v, q + h, &low, &high);
+                _mm256_store_si256((bytes *)(out + 64 * v + h), low);
+                _mm256_store_si256((bytes *)(out + 64 * (v + 4) + h), high);
+            }
+        }
+    }
+}
+
+static void packed_open(void *memory, const weft_matrix *w, int64_t panel, int64_t chunk) {
+    weft_open_panel *open = memory;
+    int groups = weft_chunk_groups(w->cols, chunk);
+    int64_t first = chunk * WEFT_QUANT_GROUPS;
+    const uint8_t *s = weft_panel_scales(w, panel), *q = weft_panel_quants(w, panel);
+#define OPEN_CASE(type, bits, kind, zero)                                                                              \
+    case type:                                                                                                         \
+        s_open_scales(kind, zero, open, s + (size_t)(first / s_scale_groups(kind)) * s_scale_bytes(kind), groups);     \
+        open_quants(bits, open->quants, q + (size_t)first * s_group_bytes(bits), groups);                              \
+        return;
+    switch (w->panel_type) {
+        EACH_PACKED_TYPE(OPEN_CASE)
+    default: return;
+    }
+}
+
+/* A tile of `rows` rows and all 16 outputs: the two sums of row r are in ar and br. */
+#define T(r)     (x[r].q + at)
+#define ZERO(r)  bytes a##r = _mm256_setzero_si256(), b##r = a##r;
+#define CHAIN(r)                                                                                                       \
+    if (rows > r) {                                                                                                    \
+        bytes f = four(T(r));                                                                                          \
+        a##r = add16(a##r, product(u0, f));                                                                            \
+        b##r = add16(b##r, product(u1, f));                                                                            \
+    }
+#define FIRST(r)                                                                                                       \
+    if (rows > r) {                                                                                                    \
+        bytes f = four(T(r));                                                                                          \
+        a##r = product(u0, f);                                                                                         \
+        b##r = product(u1, f);                                                                                         \
+    }
+#define PAIR(r)                                                                                                        \
+    if (rows > r) {                                                                                                    \
+        bytes f = four(T(r)), e = four(T(r) + 4);                                                                      \
+        a##r = add32(a##r, widen(add16(product(u0, f), product(u2, e)), 1));                                           \
+        b##r = add32(b##r, widen(add16(product(u1, f), product(u3, e)), 1));                                           \
+    }
+#define WIDEN(r)                                                                                                       \
+    if (rows > r) {                                                                                                    \
+        a##r = widen(a##r, 1);                                                                                         \
+        b##r = widen(b##r, 1);                                                                                         \
+    }
+#define KEEP_HIGH(r)                                                                                                   \
+    if (rows > r) {                                                                                                    \
+        kept[2 * r] = widen(a##r, 16);                                                                                 \
+        kept[2 * r + 1] = widen(b##r, 16);                                                                             \
+    }
+#define ADD_HIGH(r)                                                                                                    \
+    if (rows > r) {                                                                                                    \
+        a##r = add32(widen(a##r, 1), kept[2 * r]);                                                                     \
+        b##r = add32(widen(b##r, 1), kept[2 * r + 1]);                                                                 \
+    }
+#define SCALE(r)                                                                                                       \
+    if (rows > r) {                                                                                                    \
+        float *to = c + r * WEFT_PANEL_WIDTH;                                                                          \
+        __m256 f = _mm256_set1_ps(x[r].scale[g]);                                                                      \
+        __m256 sum = _mm256_set1_ps(halves ? x[r].half_sum[i] : x[r].sum[g]);                                          \
+        __m256 t0 = _mm256_fnmadd_ps(min0, sum, _mm256_loadu_ps(to));                                                   \
+        __m256 t1 = _mm256_fnmadd_ps(min1, sum, _mm256_loadu_ps(to + 8));                                               \
+        t0 = _mm256_fmadd_ps(_mm256_cvtepi32_ps(a##r), _mm256_mul_ps(scale0, f), t0);                                  \
+        t1 = _mm256_fmadd_ps(_mm256_cvtepi32_ps(b##r), _mm256_mul_ps(scale1, f), t1);                                  \
+        _mm256_storeu_ps(to, t0);                                                                                       \
+        _mm256_storeu_ps(to + 8, t1);                                                                                   \
+    }
+
+/* Eight chained steps of one group. */
+#define CHAIN_STEPS(u)                                                                                   \
+    {                                                                                                                  \
+        int at = 32 * g;                                                                                               \
+        bytes u0 = load(u), u1 = load((u) + 32);                                                                       \
+        EACH_ROW(FIRST)                                                                                                \
+        _Pragma("GCC unroll 7") for (int v = 1; v < 8; v++) {                                                          \
+            at = 32 * g + 4 * v;                                                                                       \
+            u0 = load((u) + 64 * v);                                                                                   \
+            u1 = load((u) + 64 * v + 32);                                                                              \
+            EACH_ROW(CHAIN)                                                                                            \
+        }                                                                                                              \
+    }
+
+WEFT_INLINE void tile(const int bits, const int rows, float *c, const weft_quants *x, const weft_open_panel *open,
+                      int groups) {
+    const bool halves = bits == 6;
+    const uint8_t *u = open->quants;
+    for (int g = 0; g < groups; g++, u += bits == 8 ? 1024 : 512) {
+        EACH_ROW(ZERO)
+        if (bits == 4) {
+            CHAIN_STEPS(u)
+            EACH_ROW(WIDEN)
+        } else if (bits == 8) {
+            bytes kept[8];
+            CHAIN_STEPS(u)
+            EACH_ROW(KEEP_HIGH)
+            CHAIN_STEPS(u + 512)
+            EACH_ROW(ADD_HIGH)
+        } else if (bits == 5) {
+#pragma GCC unroll 4
+            for (int v = 0; v < 8; v += 2) {
+                const int at = 32 * g + 4 * v;
+                bytes u0 = load(u + 64 * v), u1 = load(u + 64 * v + 32);
+                bytes u2 = load(u + 64 * v + 64), u3 = load(u + 64 * v + 96);
+                EACH_ROW(PAIR)
+            }
+        }
+        if (bits != 6) {
+            const int i = g;
+            __m256 scale0 = _mm256_load_ps(open->scale[i]), scale1 = _mm256_load_ps(open->scale[i] + 8);
+            __m256 min0 = _mm256_load_ps(open->min[i]), min1 = _mm256_load_ps(open->min[i] + 8);
+            EACH_ROW(SCALE)
+            continue;
+        }
+        for (int i = 2 * g; i < 2 * g + 2; i++) {
+            const uint8_t *half = u + 256 * (i & 1);
+#define AGAIN(r) a##r = b##r = _mm256_setzero_si256();
+            EACH_ROW(AGAIN)
+#undef AGAIN
+#pragma GCC unroll 2
+            for (int v = 0; v < 4; v += 2) {
+                const int at = 16 * i + 4 * v;
+                bytes u0 = load(half + 64 * v), u1 = load(half + 64 * v + 32);
+                bytes u2 = load(half + 64 * v + 64), u3 = load(half + 64 * v + 96);
+                EACH_ROW(PAIR)
+            }
+            __m256 scale0 = _mm256_load_ps(open->scale[i]), scale1 = _mm256_load_ps(open->scale[i] + 8);
+            __m256 min0 = _mm256_load_ps(open->min[i]), min1 = _mm256_load_ps(open->min[i] + 8);
+            EACH_ROW(SCALE)
+        }
+    }
+}
+
+WEFT_INLINE void chunk_rows(const int bits, float *c, const weft_quants *x, int64_t rows, const weft_open_panel *open,
+                            int groups, bool add) {
+    if (!add) memset(c, 0, (size_t)rows * WEFT_PANEL_WIDTH * sizeof *c);
+    int64_t r = 0;
+    for (; r + 4 <= rows; r += 4) tile(bits, 4, c + r * WEFT_PANEL_WIDTH, x + r, open, groups);
+    for (; r + 2 <= rows; r += 2) tile(bits, 2, c + r * WEFT_PANEL_WIDTH, x + r, open, groups);
+    if (r < rows) tile(bits, 1, c + r * WEFT_PANEL_WIDTH, x + r, open, groups);
+}
+
+static void packed_chunk(float *c, int64_t c_rows, const weft_quants *x, int64_t rows, const void *open, int panels,
+                         const weft_matrix *w, int64_t chunk, bool add) {
+    int groups = weft_chunk_groups(w->cols, chunk), bits = weft_packed_kind_of(w->panel_type).bits;
+    for (int p = 0; p < panels; p++) {
+        const weft_open_panel *panel = (const void *)((const char *)open + (size_t)p * WEFT_OPEN_BYTES);
+        float *to = c + p * c_rows * WEFT_PANEL_WIDTH;
+        switch (bits) {
+        case 4: chunk_rows(4, to, x, rows, panel, groups, add); break;
+        case 5: chunk_rows(5, to, x, rows, panel, groups, add); break;
+        case 6: chunk_rows(6, to, x, rows, panel, groups, add); break;
+        default: chunk_rows(8, to, x, rows, panel, groups, add); break;
+        }
+    }
+}
+
+void weft_avx2_fill_packed(weft_kernels *table);
+void weft_avx2_fill_packed(weft_kernels *table) {
+    table->packs = true;
+    table->quantize = s_quantize;
+    table->packed_dot = packed_dot;
+    table->packed_open = packed_open;
+    table->packed_chunk = packed_chunk;
+}
+#endif
