@@ -156,6 +156,8 @@ typedef struct weft_kernels {
     void (*softmax)(float *x, int64_t n);                                         /* in place, max subtracted */
     /* Stores one row of head_dim floats as row `row` of a slab. */
     void (*kv_store)(void *slab, weft_kv_format format, int head_dim, int row, const float *x);
+    /* For formats of 8 bits and more than eight rows, queries may be rounded to 15 bits of their row's maximum and
+     * probabilities to 15 bits of the largest of their page. */
     void (*attention)(const weft_attention_task *task);
 } weft_kernels;
 

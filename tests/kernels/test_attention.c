@@ -106,15 +106,21 @@ static void check_case(const weft_kernels *k, uint64_t *seed, weft_kv_format for
     k->attention(&task);
     double *want = malloc((size_t)dim * sizeof *want);
     /* scores are sums in f32: their rounding, relative to sum |q||k| * scale, goes through the exponential */
-    double tolerance = 2e-6 + 1.2e-7 * (double)range * sqrt((double)dim) / 4;
+    double tolerance = 2e-6 + 1.2e-7 * (double)range * sqrt((double)dim) / 4, worst = 0;
+    /* many rows over 8-bit pages: queries and weights are rounded to 15 bits, see kernels.h */
+    if (format == WEFT_KV_Q8 && rows > 8) tolerance += 5e-5 + 1e-5 * (double)range;
     int64_t wrong = 0, spilled = 0;
     for (int r = 0; r < rows; r++) {
         attention_double(&c, want, q_rows[r], visible[r], (double)scale);
-        for (int d = 0; d < dim; d++) wrong += !(fabs((double)out_rows[r][d] - want[d]) <= tolerance);
+        for (int d = 0; d < dim; d++) {
+            double error = fabs((double)out_rows[r][d] - want[d]);
+            worst = fmax(worst, error);
+            wrong += !(error <= tolerance);
+        }
         for (int64_t d = dim; d < spread; d++) spilled += !word_is_poison(out_rows[r] + d);
     }
-    CHECK_MSG(wrong == 0, "%s format %d dim %d rows %d keys %lld kind %d: %lld wrong", k->level, format, dim, rows,
-              (long long)keys, kind, (long long)wrong);
+    CHECK_MSG(wrong == 0, "%s format %d dim %d rows %d keys %lld kind %d: %lld wrong by up to %g, %g allowed",
+              k->level, format, dim, rows, (long long)keys, kind, (long long)wrong, worst, tolerance);
     CHECK_MSG(spilled == 0 && guards_whole(out, rows * spread), "%s wrote past a row, dim %d", k->level, dim);
     free(want);
     free(task.scratch);

@@ -138,14 +138,24 @@ static void tile_start(const weft_attention_task *t, tile_state *s) {
 
 /* Which keys of the page that starts at `first` a row sees, as a float that vectors can compare. Rows that are only
  * there to fill a vector see all keys. Returns whether some row sees less than `keys`. */
-static bool tile_visible(const weft_attention_task *t, tile_state *s, int64_t first, int keys) {
+static bool rows_visible(const weft_attention_task *t, float *visible, int width, int64_t first, int keys) {
     bool masked = false;
-    for (int r = 0; r < s->width; r++) {
+    for (int r = 0; r < width; r++) {
         int64_t seen = r < t->rows ? t->visible[r] - first : keys;
-        s->visible[r] = (float)(seen < 0 ? 0 : seen > keys ? keys : seen);
+        visible[r] = (float)(seen < 0 ? 0 : seen > keys ? keys : seen);
         masked |= seen < keys;
     }
     return masked;
+}
+
+/* out = values [rows][padded] / sum */
+static void tile_finish(const weft_attention_task *t, const float *values, int padded, const float *sum) {
+    for (int r = 0; r < t->rows; r++, values += padded) {
+        vf scale = vf_set(1.0f / sum[r]);
+        int d = 0;
+        for (; d + VF <= t->head_dim; d += VF) vf_store(t->out[r] + d, vf_mul(vf_load(values + d), scale));
+        if (d < t->head_dim) vf_store_n(t->out[r] + d, vf_mul(vf_load(values + d), scale), t->head_dim - d);
+    }
 }
 
 /* Scores [keys][width] to probabilities relative to the running maximum. */
@@ -184,7 +194,7 @@ static void attend_tile(const weft_attention_task *t) {
         int64_t stride;
         const float *rows = page_rows(t, t->k_pages[first / PAGE], keys, s->page, &stride);
         product(s->scores, s->width, rows, 1, stride, s->queries, s->width, t->head_dim, keys, s->width, false);
-        tile_softmax(s, keys, tile_visible(t, s, first, keys));
+        tile_softmax(s, keys, rows_visible(t, s->visible, s->width, first, keys));
         for (int r = 0; first > 0 && r < t->rows; r++) {
             if (s->shrink[r] == 1) continue;
             float *values = s->values + r * s->padded;
@@ -194,15 +204,12 @@ static void attend_tile(const weft_attention_task *t) {
         rows = page_rows(t, t->v_pages[first / PAGE], keys, s->page, &stride);
         product(s->values, s->padded, s->scores, s->width, 1, rows, stride, keys, t->rows, s->padded, first > 0);
     }
-    for (int r = 0; r < t->rows; r++) {
-        vf scale = vf_set(1.0f / s->sum[r]);
-        int d = 0;
-        for (; d + VF <= t->head_dim; d += VF)
-            vf_store(t->out[r] + d, vf_mul(vf_load(s->values + r * s->padded + d), scale));
-        if (d < t->head_dim)
-            vf_store_n(t->out[r] + d, vf_mul(vf_load(s->values + r * s->padded + d), scale), t->head_dim - d);
-    }
+    tile_finish(t, s->values, s->padded, s->sum);
 }
+
+#ifdef HAVE_DOT2
+#include "kernels/vector/attention_pairs.h"
+#endif
 
 /* ---- few rows ---- */
 
@@ -356,6 +363,12 @@ static void attend_q8(const weft_attention_task *t, int r0, int rows) {
 
 static void attention(const weft_attention_task *t) {
     if (t->rows > DIRECT_ROWS_MAX) {
+#ifdef HAVE_DOT2
+        if (t->format == WEFT_KV_Q8) {
+            attend_pairs(t);
+            return;
+        }
+#endif
         attend_tile(t);
         return;
     }

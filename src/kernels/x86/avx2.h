@@ -139,6 +139,29 @@ WEFT_INLINE void vf_store_i8(void *p, vf v) {
 WEFT_INLINE vi vi_u8(const void *p) {
     return _mm256_cvtepu8_epi32(_mm_loadl_epi64(p));
 }
+WEFT_INLINE vi vi_i8(const void *p) {
+    return _mm256_cvtepi8_epi32(_mm_loadl_epi64(p));
+}
+WEFT_INLINE vi vi_load(const void *p) {
+    return _mm256_loadu_si256(p);
+}
+WEFT_INLINE void vi_store(void *p, vi v) {
+    _mm256_storeu_si256(p, v);
+}
+WEFT_INLINE vi vi_spread(const int32_t *p) {
+    return _mm256_set1_epi32(*p);
+}
+WEFT_INLINE vi vi_round(vf v) {
+    return _mm256_cvtps_epi32(v);
+}
+/* sum + a.low * b.low + a.high * b.high, lanes being pairs of int16. In assembly, because gcc computes all products of
+ * a tile before the first sum, and then registers do not suffice. */
+#define HAVE_DOT2
+WEFT_INLINE vi vi_dot2(vi sum, vi a, vi b) {
+    vi product;
+    __asm__("vpmaddwd %3, %2, %0\n\tvpaddd %0, %1, %1" : "=&x"(product), "+x"(sum) : "x"(a), "x"(b));
+    return sum;
+}
 WEFT_INLINE vi vi_set(int v) {
     return _mm256_set1_epi32(v);
 }

@@ -133,6 +133,37 @@ WEFT_INLINE void vf_store_i8(void *p, vf v) {
 WEFT_INLINE vi vi_u8(const void *p) {
     return _mm512_cvtepu8_epi32(_mm_loadu_si128(p));
 }
+WEFT_INLINE vi vi_i8(const void *p) {
+    return _mm512_cvtepi8_epi32(_mm_loadu_si128(p));
+}
+WEFT_INLINE vi vi_load(const void *p) {
+    return _mm512_loadu_si512(p);
+}
+WEFT_INLINE void vi_store(void *p, vi v) {
+    _mm512_storeu_si512(p, v);
+}
+WEFT_INLINE vi vi_spread(const int32_t *p) {
+    return _mm512_set1_epi32(*p);
+}
+WEFT_INLINE vi vi_round(vf v) {
+    return _mm512_cvtps_epi32(v);
+}
+/* sum + a.low * b.low + a.high * b.high, lanes being pairs of int16 */
+#define HAVE_DOT2
+#if defined(WITH_VNNI)
+WEFT_INLINE vi vi_dot2(vi sum, vi a, vi b) {
+    return _mm512_dpwssd_epi32(sum, a, b);
+}
+/* sum + the four products of unsigned bytes of a and signed bytes of b, lane by lane */
+#define HAVE_DOT4
+WEFT_INLINE vi vi_dot4(vi sum, vi a, vi b) {
+    return _mm512_dpbusd_epi32(sum, a, b);
+}
+#else
+WEFT_INLINE vi vi_dot2(vi sum, vi a, vi b) {
+    return _mm512_add_epi32(sum, _mm512_madd_epi16(a, b));
+}
+#endif
 WEFT_INLINE vi vi_set(int v) {
     return _mm512_set1_epi32(v);
 }

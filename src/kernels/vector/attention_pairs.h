@@ -1,0 +1,262 @@
+/* Attention of many rows over 8-bit pages, in integers: products of 16-bit pairs, twice as fast as f32 where a level
+ * has them, or of bytes in fours where a level has those. Part of attention.h.
+ *
+ * Like the f32 tile it goes page by page and keeps scores as [key][row]. A pair holds values i and i + half of a row of
+ * keys or queries, or the values of two neighbouring keys; then one product adds two terms of the sum.
+ *
+ * Rounding. Queries are rounded to 15 bits of their row's maximum (7 bits on levels with products of bytes); keys and
+ * values enter as stored. Probabilities, times the scales of their values, are rounded to 15 bits of the largest of
+ * their row in their page. No sum leaves 31 bits: 127 * 32767 * 256 for a score, 127 * 32767 * 128 for values. */
+
+enum { HALF_MAX = DIM_MAX / 2 };
+
+typedef struct pairs_state {
+    int32_t queries[HALF_MAX * ROWS_MAX];      /* [half][width] pairs, or [dim / 4][width] fours of biased bytes */
+    float scores[PAGE * ROWS_MAX];             /* [key][width]; then pairs of weights [key / 2][width] */
+    int32_t page[PAGE * HALF_MAX];             /* keys [key][half], or values [key / 2][padded], as pairs */
+    float values[ROWS_MAX * DIM_MAX];          /* [rows][padded] */
+    float key_scales[PAGE], value_scales[PAGE], weight_scales[PAGE];
+    float key_shifts[PAGE];                    /* products of bytes only: what the bias of the queries adds */
+    float query_scales[ROWS_MAX], visible[ROWS_MAX], max[ROWS_MAX], sum[ROWS_MAX], shrink[ROWS_MAX], gain[ROWS_MAX];
+    int width, half, padded;
+} pairs_state;
+_Static_assert(sizeof(pairs_state) <= WEFT_ATTENTION_SCRATCH_BYTES, "the scratch holds the state of a tile");
+
+/* ---- products ---- */
+
+/* sums[rows][nv vectors] = sum over k of a[i * a_m + k * a_k] . b[k * ldb + …], then `STORE(i)`. */
+#define PAIR_TILE(DOT, STORE)                                                                                          \
+    vi b0, b1;                                                                                                         \
+    EACH_TILE_ROW(PAIR_DECLARE)                                                                                        \
+    for (; k > 0; k--, a += a_k, b += ldb) {                                                                           \
+        b0 = vi_load(b);                                                                                               \
+        b1 = nv > 1 ? vi_load(b + VF) : b0;                                                                            \
+        EACH_TILE_ROW(DOT)                                                                                             \
+    }                                                                                                                  \
+    EACH_TILE_ROW(STORE)
+#define PAIR_DECLARE(i) vi c##i##_0 = vi_set(0), c##i##_1 = c##i##_0;
+#define PAIR_DOT(i)                                                                                                    \
+    if (rows > i) {                                                                                                    \
+        vi factor = vi_spread(a + i * a_m);                                                                            \
+        c##i##_0 = vi_dot2(c##i##_0, factor, b0);                                                                      \
+        if (nv > 1) c##i##_1 = vi_dot2(c##i##_1, factor, b1);                                                          \
+    }
+
+/* scores[i][…] = sum * key_scale[i] * query_scale[…] */
+WEFT_INLINE void score_tile(const int rows, const int nv, float *scores, int64_t ldc, const int32_t *a, int64_t a_k,
+                            int64_t a_m, const int32_t *b, int64_t ldb, int64_t k, const float *key_scales,
+                            const float *query_scales) {
+    vf q0 = vf_load(query_scales), q1 = nv > 1 ? vf_load(query_scales + VF) : q0;
+#define STORE(i)                                                                                                       \
+    if (rows > i) {                                                                                                    \
+        vf scale = vf_set(key_scales[i]);                                                                              \
+        vf_store(scores + i * ldc, vf_mul(vi_to_f32(c##i##_0), vf_mul(scale, q0)));                                    \
+        if (nv > 1) vf_store(scores + i * ldc + VF, vf_mul(vi_to_f32(c##i##_1), vf_mul(scale, q1)));                   \
+    }
+    PAIR_TILE(PAIR_DOT, STORE)
+#undef STORE
+}
+
+/* values[i][…] = values[i][…] * shrink[i] + sum * gain[i] */
+WEFT_INLINE void value_tile(const int rows, const int nv, float *values, int64_t ldc, const int32_t *a, int64_t a_k,
+                            int64_t a_m, const int32_t *b, int64_t ldb, int64_t k, const float *shrink,
+                            const float *gain) {
+#define STORE(i)                                                                                                       \
+    if (rows > i) {                                                                                                    \
+        vf keep = vf_set(shrink[i]), factor = vf_set(gain[i]);                                                         \
+        float *row = values + i * ldc;                                                                                 \
+        vf_store(row, vf_fma(vi_to_f32(c##i##_0), factor, vf_mul(vf_load(row), keep)));                                \
+        if (nv > 1) vf_store(row + VF, vf_fma(vi_to_f32(c##i##_1), factor, vf_mul(vf_load(row + VF), keep)));          \
+    }
+    PAIR_TILE(PAIR_DOT, STORE)
+#undef STORE
+}
+
+/* Calls TILE(height, i) for blocks of rows i … of m, tallest first. */
+#define ROW_BLOCKS(m, TILE)                                                                                            \
+    for (int i = 0; i < (m);) {                                                                                        \
+        int step = 0;                                                                                                  \
+        EACH_GEMM_ROWS(ROW_BLOCK_HEIGHT)                                                                               \
+        switch (step) { EACH_GEMM_ROWS(TILE) }                                                                         \
+        i += step;                                                                                                     \
+    }
+#define ROW_BLOCK_HEIGHT(height)                                                                                       \
+    if (m - i >= height) step = height;
+
+static void pair_scores(pairs_state *s, int m) {
+    int64_t width = s->width, half = s->half;
+#define TILE(height)                                                                                                   \
+    case height:                                                                                                       \
+        for (int col = 0; col < width; col += 2 * VF) {                                                                \
+            if (width - col >= 2 * VF)                                                                                 \
+                score_tile(height, 2, s->scores + i * width + col, width, s->page + i * half, 1, half,                 \
+                           s->queries + col, width, half, s->key_scales + i, s->query_scales + col);                   \
+            else                                                                                                       \
+                score_tile(height, 1, s->scores + i * width + col, width, s->page + i * half, 1, half,                 \
+                           s->queries + col, width, half, s->key_scales + i, s->query_scales + col);                   \
+        }                                                                                                              \
+        break;
+    ROW_BLOCKS(m, TILE)
+#undef TILE
+}
+
+static void pair_values(pairs_state *s, int m, int pairs) {
+    int64_t width = s->width, padded = s->padded;
+    const int32_t *weights = (const int32_t *)s->scores;
+    for (int col = 0; col < padded; col += 2 * VF) {
+#define TILE(height)                                                                                                   \
+    case height:                                                                                                       \
+        if (padded - col >= 2 * VF)                                                                                    \
+            value_tile(height, 2, s->values + i * padded + col, padded, weights + i, width, 1, s->page + col, padded,  \
+                       pairs, s->shrink + i, s->gain + i);                                                             \
+        else                                                                                                           \
+            value_tile(height, 1, s->values + i * padded + col, padded, weights + i, width, 1, s->page + col, padded,  \
+                       pairs, s->shrink + i, s->gain + i);                                                             \
+        break;
+        ROW_BLOCKS(m, TILE)
+#undef TILE
+    }
+}
+
+/* ---- rows to pairs ---- */
+
+WEFT_INLINE vi pair_of(vi low, vi high) {
+    return vi_or(vi_and(low, vi_set(0xFFFF)), vi_left(high, 16));
+}
+
+/* Row `key` of a slab as int8 with zeros up to `length` values, and its scale. In place when nothing is to be added. */
+WEFT_INLINE const int8_t *page_bytes(const weft_attention_task *t, const void *slab, int key, int length, int8_t *room,
+                                     float *scale) {
+    const int8_t *row = (const int8_t *)slab + (size_t)key * (size_t)t->head_dim;
+    *scale = kv_scales(slab, t->head_dim)[key];
+    if (length == t->head_dim) return row;
+    memcpy(room, row, (size_t)t->head_dim);
+    return room;
+}
+
+static void pair_keys(const weft_attention_task *t, pairs_state *s, const void *slab, int keys) {
+    int8_t room[2 * DIM_MAX] = {0};
+    for (int key = 0; key < keys; key++) {
+        const int8_t *row = page_bytes(t, slab, key, 2 * s->half, room, &s->key_scales[key]);
+        int32_t *out = s->page + key * s->half;
+        for (int d = 0; d < s->half; d += VF) vi_store(out + d, pair_of(vi_i8(row + d), vi_i8(row + s->half + d)));
+    }
+}
+
+/* Also prepares weight_scales: what makes 32767 of the largest scale. Returns the factor that undoes it. A value whose
+ * scale is not finite counts as zero, so that it cannot reach rows that do not see it. */
+static float pair_page_values(const weft_attention_task *t, pairs_state *s, const void *slab, int keys) {
+    int8_t room[2][2 * DIM_MAX] = {{0}}, nothing[DIM_MAX + VF] = {0};
+    float largest = 0;
+    for (int key = 0; key < keys; key += 2) {
+        const int8_t *low = page_bytes(t, slab, key, s->padded, room[0], &s->value_scales[key]), *high = nothing;
+        if (key + 1 < keys)
+            high = page_bytes(t, slab, key + 1, s->padded, room[1], &s->value_scales[key + 1]);
+        else
+            s->value_scales[key + 1] = 0;
+        int32_t *out = s->page + key / 2 * s->padded;
+        for (int d = 0; d < s->padded; d += VF) vi_store(out + d, pair_of(vi_i8(low + d), vi_i8(high + d)));
+    }
+    for (int key = 0; key < keys; key++) {
+        float scale = s->value_scales[key];
+        if (scale > largest && scale <= 3e38f) largest = scale;
+    }
+    float inverse = largest > 1e-30f ? 32767.0f / largest : 0;
+    for (int key = 0; key < (keys + 1) / 2 * 2; key++) {
+        float scale = s->value_scales[key];
+        s->weight_scales[key] = scale <= largest ? scale * inverse : 0;
+    }
+    return largest / 32767.0f;
+}
+
+/* ---- softmax ---- */
+
+/* Scores [keys][width] to pairs of integer weights, relative to the maximum of the page; keeps the running maximum and
+ * sum. `factor` is what one unit of a weight stands for. */
+static void pair_softmax(pairs_state *s, int keys, bool masked, float factor) {
+    const vf nothing = vf_set(-__builtin_inff());
+    int width = s->width;
+    for (int r = 0; r < width; r += VF) {
+        float *column = s->scores + r;
+        int32_t *weights = (int32_t *)s->scores + r; /* pair i takes the place of row i, which has been read by then */
+        vf seen = vf_load(s->visible + r), before = vf_load(s->max + r), max = vf_set(-3e38f), sum = vf_zero();
+        for (int key = 0; key < keys; key++) {
+            vf score = vf_load(column + key * width);
+            if (masked) {
+                score = vf_if_less(vf_set((float)key), seen, score, nothing);
+                vf_store(column + key * width, score);
+            }
+            max = vf_max(score, max);
+        }
+        int key = 0;
+        for (; key + 2 <= keys; key += 2) {
+            vf p0 = v_exp2_down(vf_sub(vf_load(column + key * width), max));
+            vf p1 = v_exp2_down(vf_sub(vf_load(column + (key + 1) * width), max));
+            sum = vf_add(sum, vf_add(p0, p1));
+            vi w0 = vi_round(vf_mul(p0, vf_set(s->weight_scales[key])));
+            vi w1 = vi_round(vf_mul(p1, vf_set(s->weight_scales[key + 1])));
+            vi_store(weights + key / 2 * width, pair_of(w0, w1));
+        }
+        if (key < keys) {
+            vf p = v_exp2_down(vf_sub(vf_load(column + key * width), max));
+            sum = vf_add(sum, p);
+            vi_store(weights + key / 2 * width, pair_of(vi_round(vf_mul(p, vf_set(s->weight_scales[key]))), vi_set(0)));
+        }
+        vf all = vf_max(before, max), shrink = v_exp2_down(vf_sub(before, all)), gain = v_exp2_down(vf_sub(max, all));
+        vf_store(s->shrink + r, shrink);
+        vf_store(s->gain + r, vf_mul(gain, vf_set(factor)));
+        vf_store(s->sum + r, vf_fma(vf_load(s->sum + r), shrink, vf_mul(sum, gain)));
+        vf_store(s->max + r, all);
+    }
+}
+
+/* ---- the tile ---- */
+
+/* Row r of the queries, times the scale of scores in powers of two, rounded. */
+static void pair_query(const weft_attention_task *t, pairs_state *s, int r) {
+    float row[2 * HALF_MAX + 2 * VF] = {0};
+    int32_t rounded[2 * HALF_MAX + 2 * VF];
+    vf largest = vf_zero();
+    memcpy(row, t->q[r], (size_t)t->head_dim * sizeof *row);
+    for (int d = 0; d < 2 * s->half; d += VF) largest = vf_max(vf_abs(vf_load(row + d)), largest);
+    float max = vf_largest(largest), inverse = max > 0 ? 32767.0f / max : 0;
+    if (!(inverse <= 3e38f)) inverse = 0;
+    s->query_scales[r] = max / 32767.0f * t->scale * 1.44269504088896341f;
+    /* a NaN has to come out as one: it leaves no trace in the integers */
+    for (int d = 0; d < t->head_dim; d++)
+        if (row[d] != row[d]) s->query_scales[r] = row[d];
+    vf factor = vf_set(inverse), limit = vf_set(32767), minus_limit = vf_set(-32767);
+    for (int d = 0; d < 2 * s->half; d += VF)
+        vi_store(rounded + d, vi_round(vf_max(vf_min(vf_mul(vf_load(row + d), factor), limit), minus_limit)));
+    for (int d = 0; d < s->half; d++)
+        s->queries[d * s->width + r] = (rounded[d] & 0xFFFF) | (int32_t)((uint32_t)rounded[d + s->half] << 16);
+}
+
+static void attend_pairs(const weft_attention_task *t) {
+    pairs_state *s = t->scratch;
+    int64_t visible = 0;
+    s->width = (t->rows + VF - 1) / VF * VF;
+    s->padded = (t->head_dim + VF - 1) / VF * VF;
+    s->half = ((t->head_dim + 1) / 2 + VF - 1) / VF * VF;
+    for (int r = 0; r < s->width; r++) {
+        s->max[r] = -__builtin_inff();
+        s->sum[r] = 0;
+        if (r < t->rows) {
+            visible = t->visible[r] > visible ? t->visible[r] : visible;
+            pair_query(t, s, r);
+        } else {
+            s->query_scales[r] = 0;
+            for (int d = 0; d < s->half; d++) s->queries[d * s->width + r] = 0;
+        }
+    }
+    memset(s->values, 0, (size_t)t->rows * (size_t)s->padded * sizeof(float));
+    for (int64_t first = 0; first < visible; first += PAGE) {
+        int keys = visible - first < PAGE ? (int)(visible - first) : PAGE;
+        pair_keys(t, s, t->k_pages[first / PAGE], keys);
+        pair_scores(s, keys);
+        float factor = pair_page_values(t, s, t->v_pages[first / PAGE], keys);
+        pair_softmax(s, keys, rows_visible(t, s->visible, s->width, first, keys), factor);
+        pair_values(s, t->rows, (keys + 1) / 2);
+    }
+    tile_finish(t, s->values, s->padded, s->sum);
+}
