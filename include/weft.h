@@ -174,7 +174,7 @@ weft_status weft_engine_bench(weft_engine *engine, const weft_bench_task *task, 
 
 /* ---- looking inside -------------------------------------------------------------------------------------------- */
 
-/* Runs one request in exact mode up to the end of the prompt and writes the stages named in `stages` (a comma-separated
+/* Runs one request up to the end of the prompt, as the engine options say (NULL: exactly), and writes the stages named in `stages` (a comma-separated
  * list of prompt, ids, positions, pixels, vision, deepstack, hidden, logits; "all") into folder `out` as .npy files.
  * `last`: logits of the last position only. */
 weft_status weft_dump(const weft_model *model, const weft_engine_options *engine_options, const weft_request_options *request, const char *stages, bool last, const char *out, weft_error *err);

@@ -93,7 +93,7 @@ int weft_cmd_generate(int argc, char **argv) {
 int weft_cmd_dump(int argc, char **argv) {
     weft_cli_model model_options = {0};
     const char *file = "-", *out = NULL, *stages = "all";
-    bool last = false;
+    bool last = false, served = false;
     const weft_option options[] = {
         WEFT_CLI_MODEL_OPTIONS(model_options),
         WEFT_CLI_URL_OPTIONS(model_options),
@@ -101,9 +101,10 @@ int weft_cmd_dump(int argc, char **argv) {
         {"--out", "-o", WEFT_OPTION_TEXT, &out, "folder for the .npy files"},
         {"--stages", NULL, WEFT_OPTION_TEXT, &stages, "prompt, input_ids, position_ids, pixel_values, vision_embeds, deepstack, hidden, logits; all"},
         {"--last", NULL, WEFT_OPTION_FLAG, &last, "logits of the last position only"},
+        {"--served", NULL, WEFT_OPTION_FLAG, &served, "as requests are served, instead of exactly"},
         {0},
     };
-    int code = weft_cli_parse(argc, argv, "weft dump --model MODEL --request R.json --out DIR [--stages LIST] [--last]", options, NULL);
+    int code = weft_cli_parse(argc, argv, "weft dump --model MODEL --request R.json --out DIR [--stages LIST] [--last] [--served]", options, NULL);
     if (code >= 0) return code;
     if (!out) {
         fprintf(stderr, "weft: error: name the output folder with --out DIR\n");
@@ -117,6 +118,7 @@ int weft_cmd_dump(int argc, char **argv) {
     status = weft_cli_read(file, REQUEST_MAX_BYTES, &body, &err);
     if (status == WEFT_OK) {
         weft_engine_options engine_options = weft_cli_engine_options(&model_options, everywhere);
+        engine_options.exact = !served;
         weft_request_options request = {.json = body.data, .json_size = body.size};
         status = weft_dump(model, &engine_options, &request, stages, last, out, &err);
         weft_buffer_free(&body);

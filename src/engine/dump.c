@@ -1,4 +1,4 @@
-/* Runs one request in exact mode and writes its stages as .npy files: weft_dump of weft.h.
+/* Runs one request, as a rule in exact mode, and writes its stages as .npy files: weft_dump of weft.h.
  *
  * The same sequence, decoder and kernels as in service, driven by hand so that every stage can be caught on its way. */
 #include <errno.h>
@@ -272,12 +272,11 @@ weft_status weft_dump(const weft_model *model, const weft_engine_options *engine
     if (!job) return weft_fail(err, WEFT_ERR_MEMORY, "dump: no memory");
     job->out = out;
     job->last = last;
-    weft_engine_options exact = engine_options ? *engine_options : (weft_engine_options){0};
-    exact.exact = true;
+    weft_engine_options options_of_engine = engine_options ? *engine_options : (weft_engine_options){.exact = true};
     weft_status status = parse_stages(stages, &job->stages, err);
     if (status == WEFT_OK) status = make_folder(out, err);
-    if (status == WEFT_OK) status = weft_media_sources_init(&job->sources, &exact, err);
-    if (status == WEFT_OK) status = weft_worker_init(&job->worker, model, &exact, err);
+    if (status == WEFT_OK) status = weft_media_sources_init(&job->sources, &options_of_engine, err);
+    if (status == WEFT_OK) status = weft_worker_init(&job->worker, model, &options_of_engine, err);
     if (status == WEFT_OK) {
         status = start_sequence(job, options, err);
         if (status == WEFT_OK) status = run_stages(job, err);

@@ -243,6 +243,10 @@ static bool same_stem(const char *name, const void *context) {
     return strcmp(stem, context) == 0;
 }
 
+static bool is_twin(const char *name, const void *context) { /* "mmproj-" and the model's own name */
+    return strncmp(name, "mmproj-", 7) == 0 && strcmp(name + 7, context) == 0;
+}
+
 static bool is_f16(const char *name, const void *context) {
     (void)context;
     const char *f16 = strcasestr(name, "f16");
@@ -258,7 +262,9 @@ weft_status weft_locate_mmproj(const weft_gguf *text, uint64_t hidden_size, weft
     if (status == WEFT_OK && list.count > 1) {
         fit_context fit = {folder, hidden_size};
         char stem[256], names[700];
+        const char *slash = strrchr(weft_gguf_path(text), '/');
         narrow(&list, fits, &fit);
+        narrow(&list, is_twin, slash ? slash + 1 : weft_gguf_path(text));
         model_stem(weft_gguf_path(text), stem, sizeof stem);
         narrow(&list, same_stem, stem);
         narrow(&list, is_f16, NULL);

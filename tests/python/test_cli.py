@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import numpy as np
 import pytest
 
 if "WEFT_BIN" not in os.environ:
@@ -184,6 +185,18 @@ def test_dump_writes_arrays(request_file, tmp_path):
     out.mkdir()
     succeed("dump", "-m", MODEL, "-r", request_file(), "--out", out, "--stages", "input_ids,logits", "--last")
     assert {path.name for path in out.iterdir()} == {"input_ids.npy", "logits.npy"}
+
+
+def test_dump_as_served_is_near_the_exact_one(request_file, tmp_path):
+    """The exact mode is what a plain dump gives; --served keeps keys and values in fewer bits."""
+    logits = {}
+    for name, options in {"plain": [], "served": ["--served"]}.items():
+        succeed("dump", "-m", MODEL, "-r", request_file("A few words to be read, one after the other."), "--out", tmp_path / name, "--stages", "logits", *options)
+        logits[name] = np.load(tmp_path / name / "logits.npy").astype(np.float64)
+    assert logits["plain"].shape == logits["served"].shape and np.isfinite(logits["served"]).all()
+    assert not np.array_equal(logits["plain"], logits["served"])
+    p, q = (x - np.log(np.exp(x).sum(-1, keepdims=True)) for x in (logits["plain"], logits["served"]))
+    assert (np.exp(p) * (p - q)).sum(-1).mean() < 0.01
 
 
 @pytest.mark.parametrize("body, words", [("{", "JSON"), ("[]", "object"), ("{}", "messages"), ('{"messages": [{"role": "user", "content": "x"}], "n": 2}', "'n'"),

@@ -255,6 +255,9 @@ static void test_finding_files(void) {
     expect_refused(files_path("many/mmproj-Qwen3VL-4B-Instruct-F16.gguf"), NULL, "vision half");
     write_mmproj(files_path("many/other.gguf"), false, WEFT_F16, HIDDEN, "ldp");
     expect_refused(a, files_path("many/other.gguf"), "qwen3vl_merger");
+    write_mmproj(files_path("many/mmproj-Qwen3VL-4B-Instruct-Q4_K_M.gguf"), false, WEFT_F16, HIDDEN, "qwen3vl_merger");
+    CHECK_STR(mmproj_of(a), "mmproj-Qwen3VL-4B-Instruct-Q4_K_M.gguf"); /* "mmproj-" and the model's own name */
+    unlink(files_path("many/mmproj-Qwen3VL-4B-Instruct-Q4_K_M.gguf"));
     unlink(files_path("many/mmproj-Qwen3VL-4B-Thinking-Q8_0.gguf"));
 }
 
