@@ -1,9 +1,14 @@
-/* From logits to the next token: see sampler.h. */
+/* From logits to the next token: see sampler.h.
+ *
+ * A vocabulary has some 150,000 logits, a choice looks at few of them: the passes over all are plain streams, and only
+ * what is kept is ordered and goes through exp. */
 #include "decoder/sampler.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { BLOCK = 64, HEAP_MAX = 1024 };
 
 typedef struct candidate {
     float value; /* logit, then probability */
@@ -15,27 +20,40 @@ struct weft_sampler {
     int64_t vocab_size;
     uint32_t *seen;        /* bit set: token is in the prompt or the output */
     uint16_t *output;      /* [vocab_size] occurrences in the output, saturating */
-    candidate *candidates; /* [vocab_size] */
+    candidate *candidates; /* [vocab_size], or [top_k] when a heap keeps them */
+    candidate *sorting;    /* [vocab_size] for the sort of everything, else NULL */
     uint64_t random;
 };
+
+static bool is_greedy(const weft_sampler *s) { return s->sampling.greedy || s->sampling.temperature <= 0; }
+
+/* With more candidates than this a sort of everything is quicker than a heap. */
+static bool sorts_all(const weft_sampler *s) {
+    int64_t k = s->sampling.top_k;
+    return k <= 0 || k >= s->vocab_size || k > HEAP_MAX;
+}
 
 weft_status weft_sampler_create(const weft_sampling *sampling, int64_t vocab_size, const int32_t *prompt, int64_t prompt_count,
                                 weft_sampler **out, weft_error *err) {
     *out = NULL;
     weft_sampler *s = calloc(1, sizeof *s);
     size_t vocab = (size_t)vocab_size;
+    bool all = false;
     if (s) {
+        s->sampling = *sampling;
+        s->vocab_size = vocab_size;
+        s->random = sampling->seed;
+        bool greedy = is_greedy(s);
+        all = !greedy && sorts_all(s);
         s->seen = calloc((vocab + 31) / 32, sizeof *s->seen);
         s->output = calloc(vocab, sizeof *s->output);
-        s->candidates = malloc(vocab * sizeof *s->candidates);
+        s->candidates = malloc((all ? vocab : greedy ? 1 : (size_t)sampling->top_k) * sizeof *s->candidates);
+        s->sorting = all ? malloc(vocab * sizeof *s->sorting) : NULL;
     }
-    if (!s || !s->seen || !s->output || !s->candidates) {
+    if (!s || !s->seen || !s->output || !s->candidates || (all && !s->sorting)) {
         weft_sampler_free(s);
         return weft_fail(err, WEFT_ERR_MEMORY, "sampler: no memory");
     }
-    s->sampling = *sampling;
-    s->vocab_size = vocab_size;
-    s->random = sampling->seed;
     for (int64_t i = 0; i < prompt_count; i++)
         if (prompt[i] >= 0 && prompt[i] < vocab_size) s->seen[prompt[i] / 32] |= 1u << (prompt[i] % 32);
     *out = s;
@@ -47,6 +65,7 @@ void weft_sampler_free(weft_sampler *s) {
     free(s->seen);
     free(s->output);
     free(s->candidates);
+    free(s->sorting);
     free(s);
 }
 
@@ -59,23 +78,56 @@ static double random_unit(weft_sampler *s) {
     return (double)(z >> 11) / 9007199254740992.0;
 }
 
+static void penalise(const weft_sampler *s, float *logits, int64_t id, bool repetition) {
+    const weft_sampling *p = &s->sampling;
+    float penalty = (float)p->repetition_penalty;
+    if (repetition) logits[id] = logits[id] > 0 ? logits[id] / penalty : logits[id] * penalty;
+    if (s->output[id]) logits[id] -= (float)(p->presence_penalty + p->frequency_penalty * s->output[id]);
+}
+
 static void apply_penalties(weft_sampler *s, float *logits) {
     const weft_sampling *p = &s->sampling;
     bool repetition = p->repetition_penalty != 1 && p->repetition_penalty > 0;
     if (!repetition && p->presence_penalty == 0 && p->frequency_penalty == 0) return;
-    for (int64_t i = 0; i < s->vocab_size; i++) {
-        if (!(s->seen[i / 32] >> (i % 32) & 1)) continue;
-        if (repetition)
-            logits[i] = logits[i] > 0 ? logits[i] / (float)p->repetition_penalty : logits[i] * (float)p->repetition_penalty;
-        if (s->output[i]) logits[i] -= (float)(p->presence_penalty + p->frequency_penalty * s->output[i]);
-    }
+    for (int64_t word = 0; word < (s->vocab_size + 31) / 32; word++)
+        for (uint32_t left = s->seen[word]; left; left &= left - 1)
+            penalise(s, logits, word * 32 + __builtin_ctz(left), repetition);
 }
 
+/* Eight floats, which the compiler maps to whatever the target has: one pass over the logits is bound by reading them. */
+typedef float eight __attribute__((vector_size(32)));
+typedef int32_t eight_bits __attribute__((vector_size(32)));
+
+/* The largest of x[0 … BLOCK-1]; NaN is passed over. */
+static float block_largest(const float *x) {
+    eight most[2];
+    for (int i = 0; i < 8; i++) most[0][i] = most[1][i] = -INFINITY;
+    for (int i = 0; i < BLOCK; i += 16)
+        for (int j = 0; j < 2; j++) {
+            eight v;
+            memcpy(&v, x + i + 8 * j, sizeof v);
+            eight_bits above = v > most[j];
+            most[j] = (eight)((above & (eight_bits)v) | (~above & (eight_bits)most[j]));
+        }
+    float largest = -INFINITY;
+    for (int j = 0; j < 2; j++)
+        for (int i = 0; i < 8; i++) largest = most[j][i] > largest ? most[j][i] : largest;
+    return largest;
+}
+
+/* The first of the largest; NaN is passed over. */
 static int32_t likeliest(const weft_sampler *s, const float *logits) {
-    int64_t best = 0;
-    for (int64_t i = 1; i < s->vocab_size; i++)
-        if (logits[i] > logits[best] || isnan(logits[best])) best = i;
-    return (int32_t)best;
+    int64_t n = s->vocab_size, at = 0, found = -1;
+    float best = -INFINITY;
+    for (; at + BLOCK <= n; at += BLOCK) {
+        float largest = block_largest(logits + at);
+        if (largest > best) best = largest, found = at;
+    }
+    for (; at < n; at++)
+        if (logits[at] > best) best = logits[at], found = at;
+    if (found < 0) found = 0; /* nothing above minus infinity */
+    while (found < n && logits[found] != best) found++;
+    return (int32_t)(found < n ? found : n - 1);
 }
 
 static bool likelier(candidate a, candidate b) { return a.value > b.value || (a.value == b.value && a.id < b.id); }
@@ -85,9 +137,9 @@ static int compare_candidates(const void *left, const void *right) {
     return likelier(*a, *b) ? -1 : likelier(*b, *a) ? 1 : 0;
 }
 
-/* Restores the heap whose root (the least likely of the kept) has changed. */
-static void sift_down(candidate *heap, int64_t count) {
-    for (int64_t i = 0;;) {
+/* Restores the heap (the least likely of the kept at its root) below node i. */
+static void sift_down(candidate *heap, int64_t i, int64_t count) {
+    for (;;) {
         int64_t least = i, left = 2 * i + 1, right = left + 1;
         if (left < count && likelier(heap[least], heap[left])) least = left;
         if (right < count && likelier(heap[least], heap[right])) least = right;
@@ -99,38 +151,73 @@ static void sift_down(candidate *heap, int64_t count) {
     }
 }
 
-/* Fills s->candidates with the k likeliest tokens, likeliest first; returns how many there are. */
-static int64_t collect_top(weft_sampler *s, const float *logits, int64_t k) {
+/* Fills s->candidates with the k likeliest tokens, likeliest first; returns how many there are. Few: blocks in which no
+ * logit is above the least of the k are passed over, and after the first thousands of a vocabulary that is nearly all. */
+static int64_t collect_few(weft_sampler *s, const float *logits, int64_t k) {
     candidate *heap = s->candidates;
-    int64_t count = 0;
-    for (int64_t i = 0; i < s->vocab_size; i++) {
-        candidate c = {logits[i], (int32_t)i};
-        if (!(c.value > -INFINITY)) continue; /* masked, or NaN */
-        if (count < k) {
-            heap[count++] = c;
-            if (count == k) { /* from now on a heap: sorted descending, reversed, is one */
-                qsort(heap, (size_t)k, sizeof *heap, compare_candidates);
-                for (int64_t a = 0, b = k - 1; a < b; a++, b--) {
-                    candidate swap = heap[a];
-                    heap[a] = heap[b];
-                    heap[b] = swap;
-                }
+    int64_t count = 0, n = s->vocab_size;
+    for (int64_t block = 0; block < n; block += BLOCK) {
+        int64_t end = n - block < BLOCK ? n : block + BLOCK;
+        if (count == k && end - block == BLOCK && !(block_largest(logits + block) > heap[0].value)) continue;
+        for (int64_t i = block; i < end; i++) {
+            candidate c = {logits[i], (int32_t)i};
+            if (!(c.value > -INFINITY)) continue; /* masked, or NaN */
+            if (count < k) {
+                heap[count++] = c;
+                if (count == k) /* from now on a heap with the least at its root */
+                    for (int64_t root = k / 2; root-- > 0;) sift_down(heap, root, k);
+            } else if (likelier(c, heap[0])) {
+                heap[0] = c;
+                sift_down(heap, 0, k);
             }
-        } else if (likelier(c, heap[0])) {
-            heap[0] = c;
-            sift_down(heap, k);
         }
     }
     qsort(heap, (size_t)count, sizeof *heap, compare_candidates);
     return count;
 }
 
+/* The order of a logit as an integer, largest first; plus and minus zero are equal. */
+static uint32_t rank_of(float value) {
+    uint32_t bits;
+    value += 0.0f;
+    memcpy(&bits, &value, sizeof bits);
+    return bits & 0x80000000u ? bits : ~bits & 0x7FFFFFFFu;
+}
+
+/* All of them: a radix sort in three passes of RADIX_BITS, each keeping the order of the one before, so that equal logits
+ * stay in the order of their ids. */
+static int64_t collect_all(weft_sampler *s, const float *logits) {
+    enum { RADIX_BITS = 11, BUCKETS = 1 << RADIX_BITS };
+    candidate *from = s->candidates, *to = s->sorting;
+    int64_t count = 0;
+    for (int64_t i = 0; i < s->vocab_size; i++)
+        if (logits[i] > -INFINITY) from[count++] = (candidate){logits[i], (int32_t)i};
+    for (int shift = 0; shift < 32; shift += RADIX_BITS) {
+        uint32_t start[BUCKETS] = {0}, at = 0;
+        for (int64_t i = 0; i < count; i++) start[rank_of(from[i].value) >> shift & (BUCKETS - 1)]++;
+        for (int b = 0; b < BUCKETS; b++) {
+            uint32_t size = start[b];
+            start[b] = at;
+            at += size;
+        }
+        for (int64_t i = 0; i < count; i++) to[start[rank_of(from[i].value) >> shift & (BUCKETS - 1)]++] = from[i];
+        candidate *swap = from;
+        from = to;
+        to = swap;
+    }
+    s->candidates = from;
+    s->sorting = to;
+    return count;
+}
+
 static int32_t choose(weft_sampler *s, const float *logits) {
     const weft_sampling *p = &s->sampling;
     int64_t k = p->top_k > 0 && p->top_k < s->vocab_size ? p->top_k : s->vocab_size;
-    int64_t count = collect_top(s, logits, k);
+    int64_t count = sorts_all(s) ? collect_all(s, logits) : collect_few(s, logits, k);
+    if (count > k) count = k;
     if (count == 0) return likeliest(s, logits);
     candidate *c = s->candidates;
+    if (c[0].value == INFINITY) return c[0].id; /* certain; the differences below would be NaN */
     double sum = 0, top = c[0].value;
     for (int64_t i = 0; i < count; i++) {
         c[i].value = (float)exp(((double)c[i].value - top) / p->temperature);
@@ -160,10 +247,13 @@ static int32_t choose(weft_sampler *s, const float *logits) {
 
 int32_t weft_sampler_next(weft_sampler *s, float *logits, const uint32_t *allowed) {
     if (allowed)
-        for (int64_t i = 0; i < s->vocab_size; i++)
-            if (!(allowed[i / 32] >> (i % 32) & 1)) logits[i] = -INFINITY;
+        for (int64_t word = 0; word < (s->vocab_size + 31) / 32; word++)
+            for (uint32_t left = ~allowed[word]; left; left &= left - 1) {
+                int64_t id = word * 32 + __builtin_ctz(left);
+                if (id < s->vocab_size) logits[id] = -INFINITY;
+            }
     apply_penalties(s, logits);
-    int32_t id = s->sampling.greedy || s->sampling.temperature <= 0 ? likeliest(s, logits) : choose(s, logits);
+    int32_t id = is_greedy(s) ? likeliest(s, logits) : choose(s, logits);
     s->seen[id / 32] |= 1u << (id % 32);
     if (s->output[id] < UINT16_MAX) s->output[id]++;
     return id;
