@@ -28,30 +28,8 @@ typedef struct conversation {
 
 static const char *const everywhere[] = {"/", NULL}; /* the user's own command may read the user's files */
 
-/* A part {"type": kind, kind: {"url": "file:///…"}} for a path of this machine. */
-static json_t *media_part(const char *kind, const char *path, weft_error *err) {
-    char resolved[PATH_MAX], url[3 * PATH_MAX + 8] = "file://";
-    if (strncmp(path, "http://", 7) == 0 || strncmp(path, "https://", 8) == 0)
-        return json_pack("{s:s, s:{s:s}}", "type", kind, kind, "url", path);
-    if (!realpath(path, resolved)) {
-        weft_fail(err, WEFT_ERR_NOT_FOUND, "%s: no such file", path);
-        return NULL;
-    }
-    size_t n = strlen(url);
-    for (const char *p = resolved; *p; p++) {
-        if (*p == '%' || *p == '#' || *p == '?' || (unsigned char)*p <= ' ')
-            n += (size_t)snprintf(url + n, sizeof url - n, "%%%02X", (unsigned char)*p);
-        else
-            url[n++] = *p;
-    }
-    url[n] = 0;
-    json_t *part = json_pack("{s:s, s:{s:s}}", "type", kind, kind, "url", url);
-    if (!part) weft_fail(err, WEFT_ERR_INVALID, "%s: its name is not UTF-8", path);
-    return part;
-}
-
 static weft_status attach(conversation *chat, const char *kind, const char *path, weft_error *err) {
-    json_t *part = media_part(kind, path, err);
+    json_t *part = weft_cli_media_part(kind, path, err);
     if (!part) return err->status;
     json_array_append_new(chat->pending, part);
     return WEFT_OK;

@@ -2,6 +2,8 @@
 #ifndef WEFT_CLI_CLI_H
 #define WEFT_CLI_CLI_H
 
+#include <jansson.h>
+
 #include "base/buffer.h"
 #include "weft.h"
 
@@ -12,6 +14,7 @@ int weft_cmd_serve(int argc, char **argv);
 int weft_cmd_chat(int argc, char **argv);
 int weft_cmd_generate(int argc, char **argv);
 int weft_cmd_bench(int argc, char **argv);
+int weft_cmd_plan(int argc, char **argv);
 int weft_cmd_dump(int argc, char **argv);
 int weft_cmd_tokenize(int argc, char **argv);
 int weft_cmd_detokenize(int argc, char **argv);
@@ -84,6 +87,9 @@ weft_status weft_cli_open_model(weft_cli_model *options, bool quiet, weft_model 
 weft_engine_options weft_cli_engine_options(const weft_cli_model *options, const char *const *media_roots);
 /* The folder of the embedded model (models/tiny), found beside the program or in the source tree; NULL if absent. `name`: "instruct". */
 const char *weft_cli_embedded(const char *name);
+
+/* A part {"type": kind, kind: {"url": …}} of a request for a path of this machine or an http(s) URL; NULL with *err. */
+json_t *weft_cli_media_part(const char *kind, const char *path, weft_error *err);
 
 /* Reads a file, or standard input for "-". */
 weft_status weft_cli_read(const char *path, size_t max, weft_buffer *out, weft_error *err);

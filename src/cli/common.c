@@ -1,4 +1,5 @@
 /* What the commands share: opening models, reading files, Ctrl+C. See cli.h. */
+#include <jansson.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -7,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "store/files.h"
 
 #ifndef WEFT_DATA_DIR
 #define WEFT_DATA_DIR "/usr/local/share/weft"
@@ -42,6 +44,27 @@ const char *weft_cli_embedded(const char *name) {
     return NULL;
 }
 
+json_t *weft_cli_media_part(const char *kind, const char *path, weft_error *err) {
+    char resolved[PATH_MAX], url[3 * PATH_MAX + 8] = "file://";
+    if (strncmp(path, "http://", 7) == 0 || strncmp(path, "https://", 8) == 0)
+        return json_pack("{s:s, s:{s:s}}", "type", kind, kind, "url", path);
+    if (!realpath(path, resolved)) {
+        weft_fail(err, WEFT_ERR_NOT_FOUND, "%s: no such file", path);
+        return NULL;
+    }
+    size_t n = strlen(url);
+    for (const char *p = resolved; *p; p++) {
+        if (*p == '%' || *p == '#' || *p == '?' || (unsigned char)*p <= ' ')
+            n += (size_t)snprintf(url + n, sizeof url - n, "%%%02X", (unsigned char)*p);
+        else
+            url[n++] = *p;
+    }
+    url[n] = 0;
+    json_t *part = json_pack("{s:s, s:{s:s}}", "type", kind, kind, "url", url);
+    if (!part) weft_fail(err, WEFT_ERR_INVALID, "%s: its name is not UTF-8", path);
+    return part;
+}
+
 weft_status weft_cli_open_model(weft_cli_model *options, bool quiet, weft_model **model, weft_error *err) {
     if (!options->path) options->path = weft_cli_embedded("instruct");
     if (!options->path)
@@ -49,6 +72,15 @@ weft_status weft_cli_open_model(weft_cli_model *options, bool quiet, weft_model 
     WEFT_TRY(weft_model_open(options->path, options->mmproj, model, err));
     for (int i = 0; !quiet && weft_model_warning(*model, i); i++) fprintf(stderr, "weft: warning: %s\n", weft_model_warning(*model, i));
     return WEFT_OK;
+}
+
+/* Where this machine's speed is kept; NULL when there is no place for it. */
+static const char *rates_file(void) {
+    static char path[PATH_MAX];
+    char folder[PATH_MAX - 32];
+    if (weft_data_folder(folder, sizeof folder, NULL) != WEFT_OK || weft_make_folders(folder, NULL) != WEFT_OK) return NULL;
+    snprintf(path, sizeof path, "%s/rates.json", folder);
+    return path;
 }
 
 weft_engine_options weft_cli_engine_options(const weft_cli_model *options, const char *const *media_roots) {
@@ -60,6 +92,7 @@ weft_engine_options weft_cli_engine_options(const weft_cli_model *options, const
         .exact = options->exact,
         .kv = options->kv,
         .media_roots = media_roots,
+        .rates_file = rates_file(),
         .allow_urls = options->allow_url || options->private_urls.count > 0,
         .private_networks = options->private_urls.items,
         .url_bytes_max = options->url_bytes,

@@ -11,6 +11,7 @@ static const struct {
 } commands[] = {
     {"serve", weft_cmd_serve, "OpenAI-compatible server and web page (port 8080)"},
     {"chat", weft_cmd_chat, "ask in the terminal, with pictures: weft chat -m MODEL --image a.png \"question\""},
+    {"plan", weft_cmd_plan, "what pictures and clips would cost: tokens, seconds, memory"},
     {"inspect", weft_cmd_inspect, "what a model's files hold"},
     {"generate", weft_cmd_generate, "run one chat request from a JSON file"},
     {"bench", weft_cmd_bench, "how fast a model runs here: prefill, decode, pictures, load"},

@@ -38,6 +38,7 @@ typedef struct weft_chat_request {
     weft_media_part *media;  /* in the order of their places in the messages; owned */
     int64_t media_count;
     weft_sampling sampling;
+    bool plan;               /* ends once the prompt is known, with the plan as its answer */
     int64_t max_tokens;      /* 0: to the context's end */
     const char *stops[WEFT_REQUEST_STOPS_MAX];
     int stop_count;

@@ -22,6 +22,10 @@ typedef struct bench_job { /* one weft_engine_bench, on its caller's stack */
 struct weft_engine {
     weft_worker worker;
     weft_media_sources sources;
+    char *rates_file;
+    pthread_mutex_t rates_mutex; /* guards rates_known, and measuring */
+    bool rates_known;
+    atomic_int at_work; /* sequences, those that wait included */
     pthread_t thread;
     bool thread_started;
 
@@ -119,6 +123,7 @@ static bool admit(weft_engine *engine) {
     weft_sequence *cancelled[WEFT_QUEUE_MAX];
     int cancelled_count = 0, kept = 0;
     pthread_mutex_lock(&engine->mutex);
+    atomic_store(&engine->at_work, engine->active_count + engine->queued);
     while (!engine->stopping && engine->active_count == 0 && engine->queued == 0 && !engine->bench)
         pthread_cond_wait(&engine->wake, &engine->mutex);
     if (engine->bench && engine->active_count == 0) run_bench(engine);
@@ -132,6 +137,7 @@ static bool admit(weft_engine *engine) {
             engine->queue[kept++] = s;
     }
     engine->queued = kept;
+    atomic_store(&engine->at_work, engine->active_count + kept);
     bool stopping = engine->stopping;
     pthread_mutex_unlock(&engine->mutex);
     for (int i = 0; i < cancelled_count; i++) {
@@ -169,6 +175,8 @@ weft_status weft_engine_create(const weft_model *model, const weft_engine_option
     weft_engine *engine = calloc(1, sizeof *engine);
     if (!engine) return weft_fail(err, WEFT_ERR_MEMORY, "engine: no memory");
     pthread_mutex_init(&engine->mutex, NULL);
+    pthread_mutex_init(&engine->rates_mutex, NULL);
+    engine->rates_file = options->rates_file ? strdup(options->rates_file) : NULL;
     pthread_cond_init(&engine->wake, NULL);
     pthread_cond_init(&engine->bench_end, NULL);
     weft_status status = weft_media_sources_init(&engine->sources, options, err);
@@ -196,6 +204,8 @@ void weft_engine_destroy(weft_engine *engine) {
     }
     weft_worker_destroy(&engine->worker);
     weft_media_sources_free(&engine->sources);
+    pthread_mutex_destroy(&engine->rates_mutex);
+    free(engine->rates_file);
     pthread_cond_destroy(&engine->bench_end);
     pthread_cond_destroy(&engine->wake);
     pthread_mutex_destroy(&engine->mutex);
@@ -205,11 +215,12 @@ void weft_engine_destroy(weft_engine *engine) {
 const char *weft_engine_cpu_level(const weft_engine *engine) { return weft_compute_kernels(engine->worker.compute)->level; }
 int weft_engine_threads(const weft_engine *engine) { return weft_pool_threads(weft_compute_pool(engine->worker.compute)); }
 
-weft_status weft_engine_submit(weft_engine *engine, const weft_request_options *options, weft_request **out, weft_error *err) {
+static weft_status submit(weft_engine *engine, const weft_request_options *options, bool plan, weft_request **out, weft_error *err) {
     *out = NULL;
     weft_chat_request chat;
     weft_media_policy policy = {&engine->sources, options};
     WEFT_TRY(weft_chat_request_parse(engine->worker.model, options, &policy, &chat, err));
+    chat.plan = plan;
     weft_request *request = NULL;
     weft_sequence *sequence = NULL;
     weft_status status = weft_request_create(options, &request, err);
@@ -226,6 +237,7 @@ weft_status weft_engine_submit(weft_engine *engine, const weft_request_options *
     bool full = engine->queued == WEFT_QUEUE_MAX;
     if (!full) {
         engine->queue[engine->queued++] = sequence;
+        atomic_fetch_add(&engine->at_work, 1);
         pthread_cond_signal(&engine->wake);
     }
     pthread_mutex_unlock(&engine->mutex);
@@ -238,6 +250,10 @@ weft_status weft_engine_submit(weft_engine *engine, const weft_request_options *
     return WEFT_OK;
 }
 
+weft_status weft_engine_submit(weft_engine *engine, const weft_request_options *options, weft_request **request, weft_error *err) {
+    return submit(engine, options, false, request, err);
+}
+
 weft_status weft_engine_bench(weft_engine *engine, const weft_bench_task *task, weft_bench_result *result, weft_error *err) {
     bench_job job = {.task = task, .result = result, .err = err};
     pthread_mutex_lock(&engine->mutex);
@@ -247,4 +263,81 @@ weft_status weft_engine_bench(weft_engine *engine, const weft_bench_task *task, 
     while (!job.done) pthread_cond_wait(&engine->bench_end, &engine->mutex);
     pthread_mutex_unlock(&engine->mutex);
     return job.status;
+}
+
+/* ---- planning -------------------------------------------------------------------------------------------------- */
+
+/* Operations a second of one kind of work: larger pieces until one takes long enough to be told from noise. The first run pays
+ * for reading the weights and is not counted. */
+static double measure_rate(weft_engine *engine, bool vision) {
+    enum { SIZES = 3 };
+    static const double long_enough = 0.2;
+    const weft_config *config = engine->worker.model->config;
+    double rate = 0;
+    for (int i = 0; i < SIZES; i++) {
+        int64_t tokens = (int64_t)16 << 2 * i, side = (int64_t)128 << i;
+        weft_bench_task task = {.kind = vision ? WEFT_BENCH_IMAGE : WEFT_BENCH_PREFILL, .tokens = tokens, .width = side, .height = side};
+        weft_bench_result result;
+        if (i == 0 && weft_engine_bench(engine, &task, &result, NULL) != WEFT_OK) return 0;
+        if (weft_engine_bench(engine, &task, &result, NULL) != WEFT_OK || !(result.seconds > 0)) return rate;
+        int64_t width = side, height = side;
+        const weft_vision_config *v = &config->vision;
+        if (vision && weft_smart_resize(side, side, v->patch_size * v->merge_size, config->image.min_pixels, config->image.max_pixels, &width, &height, NULL) != WEFT_OK)
+            return rate;
+        weft_grid grid = {1, vision ? height / v->patch_size : 0, vision ? width / v->patch_size : 0};
+        rate = (vision ? weft_plan_vision_operations(config, grid) : weft_plan_prefill_operations(config, 0, tokens)) / result.seconds;
+        if (result.seconds > long_enough) break;
+    }
+    return rate;
+}
+
+/* Finds out how fast this machine runs this model, once: from the file, else by measuring while nothing else is at work. */
+static void find_rates(weft_engine *engine) {
+    pthread_mutex_lock(&engine->rates_mutex);
+    if (!engine->rates_known) {
+        const weft_model *model = engine->worker.model;
+        char key[512];
+        snprintf(key, sizeof key, "%.200s, %llu parameters in %llu bytes, %s, %d threads", model->info.name, (unsigned long long)model->info.parameters,
+                 (unsigned long long)model->info.file_bytes, weft_engine_cpu_level(engine), weft_engine_threads(engine));
+        weft_rates rates;
+        weft_rates_load(engine->rates_file, key, &rates);
+        bool missing = rates.prefill <= 0 || (model->config->vision.present && rates.vision <= 0);
+        if (missing && atomic_load(&engine->at_work) == 0) {
+            rates.prefill = measure_rate(engine, false);
+            rates.vision = model->config->vision.present ? measure_rate(engine, true) : 0;
+            if (rates.prefill > 0) weft_rates_save(engine->rates_file, key, &rates);
+            missing = false;
+        }
+        if (!missing) { /* the engine's thread reads them in requests that are submitted after this */
+            pthread_mutex_lock(&engine->mutex);
+            engine->worker.rates = rates;
+            pthread_mutex_unlock(&engine->mutex);
+            engine->rates_known = true;
+        }
+    }
+    pthread_mutex_unlock(&engine->rates_mutex);
+}
+
+weft_status weft_engine_plan(weft_engine *engine, const weft_request_options *options, char **json, weft_error *err) {
+    enum { LOOK_MS = 200 };
+    *json = NULL;
+    find_rates(engine);
+    weft_request *request = NULL;
+    WEFT_TRY(submit(engine, options, true, &request, err));
+    weft_buffer text;
+    weft_buffer_init(&text, WEFT_PLAN_BYTES_MAX, "the plan");
+    weft_status status = WEFT_OK;
+    for (bool open = true; open && status == WEFT_OK;) {
+        weft_event event;
+        weft_request_poll(request, LOOK_MS, &event);
+        if (options->cancelled && options->cancelled(options->cancelled_context)) status = weft_fail(err, WEFT_ERR_CANCELLED, "cancelled");
+        if (event.kind == WEFT_EVENT_CONTENT) status = weft_buffer_append(&text, event.text, event.text_size, err);
+        if (event.kind == WEFT_EVENT_ERROR) status = weft_fail(err, event.error.status, "%s", event.error.message);
+        open = event.kind != WEFT_EVENT_DONE;
+    }
+    weft_request_free(request);
+    if (status == WEFT_OK && text.size == 0) status = weft_fail(err, WEFT_ERR_CANCELLED, "the engine is stopping");
+    if (status == WEFT_OK) *json = weft_buffer_take(&text);
+    weft_buffer_free(&text);
+    return status;
 }

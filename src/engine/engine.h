@@ -18,6 +18,7 @@ typedef struct weft_worker {
     weft_kv_pool kv_pool;
     float *logits;       /* [WEFT_SEQUENCES_MAX, vocab] */
     weft_step_row *rows; /* [WEFT_STEP_ROWS] */
+    weft_rates rates; /* set before the first request that asks for them */
     weft_sequence_context context;
 } weft_worker;
 

@@ -89,7 +89,11 @@ static weft_status prepare_image(const weft_model *model, weft_media_reader *rea
     if (!*ready) return WEFT_OK;
     close_file(item);
     weft_media_part_free(&item->part);
-    WEFT_TRY(weft_pixels_from_image(weft_media_image(reader->session), &model->config->vision, &item->config, pool, &item->pixels, err));
+    const weft_image *image = weft_media_image(reader->session);
+    item->width = image->full_width;
+    item->height = image->full_height;
+    item->frames = 1;
+    WEFT_TRY(weft_pixels_from_image(image, &model->config->vision, &item->config, pool, &item->pixels, err));
     item->grid = item->pixels.grid;
     return WEFT_OK;
 }
@@ -101,6 +105,10 @@ static weft_status plan_clip(const weft_model *model, weft_media_item *item, int
                              weft_error *err) {
     WEFT_TRY(weft_pixels_begin_clip(frames, width, height, &model->config->vision, &item->config, &item->pixels, err));
     item->grid = item->pixels.grid;
+    item->width = width;
+    item->height = height;
+    item->frames = frames;
+    item->duration = (double)frames / item->sampling.fps;
     int64_t groups = item->grid.t, per_group = model->config->vision.temporal_patch_size;
     item->group_seconds = calloc((size_t)groups, sizeof *item->group_seconds);
     if (!item->group_seconds) return weft_fail(err, WEFT_ERR_MEMORY, "clip: no memory");
@@ -133,7 +141,9 @@ static weft_status prepare_clip(const weft_model *model, weft_media_reader *read
     if (!*ready) return WEFT_OK;
     const weft_clip_plan *plan = weft_media_clip(reader->session);
     if (!plan) return weft_fail(err, WEFT_ERR_INTERNAL, "clip: it has no plan");
-    return plan_clip(model, item, plan->frames, plan->width, plan->height, plan->seconds, err);
+    WEFT_TRY(plan_clip(model, item, plan->frames, plan->width, plan->height, plan->seconds, err));
+    item->duration = plan->duration;
+    return WEFT_OK;
 }
 
 /* A clip given as a list of pictures: they are taken as sampled already, `fps` of them a second, all of the first one's size. */

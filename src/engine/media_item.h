@@ -14,6 +14,8 @@ typedef struct weft_media_item {
     weft_pixels_config config; /* the checkpoint's, with the request's overrides */
     weft_pixels pixels;        /* freed once encoded */
     weft_grid grid;
+    int64_t width, height, frames; /* as it came: pixels upright; frames: sampled, 1 for a picture */
+    double duration;               /* video: seconds of the whole clip */
     double *group_seconds;     /* video: [grid.t] mean presentation time of each pair of frames; owned */
     weft_vision_embeds embeds; /* filled by the encoder */
 

@@ -198,11 +198,40 @@ static weft_status plan(weft_sequence *s, weft_error *err) {
     return WEFT_OK;
 }
 
+/* Work that this machine could never hold is refused before it begins. */
+static weft_status check_memory(const weft_sequence *s, weft_error *err) {
+    weft_estimate e = weft_plan_estimate(s->context.model, s->context.kv_pool, s->context.rates, s->items, s->chat.media_count, s->prompt.count);
+    if (!s->context.machine_bytes || e.peak_bytes <= s->context.machine_bytes) return WEFT_OK;
+    return weft_fail(err, WEFT_ERR_LIMIT, "the request needs about %llu MiB beside the model, this machine has %llu MiB: send smaller pictures (max_pixels) or shorter clips",
+                     (unsigned long long)(e.peak_bytes >> 20), (unsigned long long)(s->context.machine_bytes >> 20));
+}
+
+/* The plan in place of an answer. */
+static void answer_plan(weft_sequence *s) {
+    weft_error err;
+    weft_buffer text;
+    weft_buffer_init(&text, WEFT_PLAN_BYTES_MAX, "the plan");
+    weft_status status = weft_plan_write(s->context.model, s->context.kv_pool, s->context.rates, s->context.context_length, s->items, s->chat.media_count,
+                                         s->prompt.count, &text, &err);
+    if (status == WEFT_OK) status = weft_request_emit_text(s->request, WEFT_EVENT_CONTENT, text.data, text.size, &err);
+    weft_buffer_free(&text);
+    if (status == WEFT_OK)
+        end(s, "stop");
+    else
+        fail(s, &err);
+}
+
 static void build_prompt(weft_sequence *s) {
     weft_error err;
     const weft_model *model = s->context.model;
-    weft_status status = weft_prompt_build(model, &s->chat, s->items, s->context.context_length - 1, &s->prompt, &err);
+    int64_t max_tokens = s->chat.plan ? INT64_MAX : s->context.context_length - 1;
+    weft_status status = weft_prompt_build(model, &s->chat, s->items, max_tokens, &s->prompt, &err);
+    if (status == WEFT_OK && s->chat.plan) {
+        answer_plan(s);
+        return;
+    }
     if (status == WEFT_OK) status = plan(s, &err);
+    if (status == WEFT_OK) status = check_memory(s, &err);
     if (status == WEFT_OK)
         status = weft_sampler_create(&s->chat.sampling, model->config->text.vocab_size, s->prompt.ids, s->prompt.count, &s->sampler, &err);
     if (status == WEFT_OK) {

@@ -6,6 +6,7 @@
 
 #include "decoder/decoder.h"
 #include "engine/kv_pool.h"
+#include "engine/plan.h"
 #include "engine/prompt.h"
 #include "engine/request.h"
 #include "engine/stop_strings.h"
@@ -24,6 +25,8 @@ typedef struct weft_sequence_context { /* what the engine lends to its sequences
     const weft_compute *compute;
     weft_kv_pool *kv_pool;
     int64_t context_length;
+    const weft_rates *rates;
+    uint64_t machine_bytes; /* of physical memory; 0: unknown */
 } weft_sequence_context;
 
 typedef struct weft_sequence weft_sequence;

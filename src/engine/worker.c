@@ -4,9 +4,13 @@
 
 #include "engine/engine.h"
 
-static uint64_t default_budget(void) { /* a quarter of the machine's memory: the weights need the rest as page cache */
+static uint64_t machine_bytes(void) {
     long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGE_SIZE);
-    return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size / 4 : (uint64_t)2 << 30;
+    return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : 0;
+}
+
+static uint64_t default_budget(void) { /* a quarter of the machine's memory: the weights need the rest as page cache */
+    return machine_bytes() ? machine_bytes() / 4 : (uint64_t)2 << 30;
 }
 
 weft_status weft_worker_init(weft_worker *w, const weft_model *model, const weft_engine_options *options, weft_error *err) {
@@ -30,7 +34,7 @@ weft_status weft_worker_init(weft_worker *w, const weft_model *model, const weft
         weft_worker_destroy(w);
         return status;
     }
-    w->context = (weft_sequence_context){model, w->compute, &w->kv_pool, context};
+    w->context = (weft_sequence_context){model, w->compute, &w->kv_pool, context, &w->rates, machine_bytes()};
     return WEFT_OK;
 }
 

@@ -25,6 +25,7 @@ enum endpoint {
     ENDPOINT_MODELS,
     ENDPOINT_MODEL,
     ENDPOINT_CHAT,
+    ENDPOINT_PLAN,
     ENDPOINT_FILES,
     ENDPOINT_FILE,
     ENDPOINT_UPLOADS,
@@ -43,6 +44,7 @@ static const struct {
     [ENDPOINT_MODELS] = {"/v1/models", METHOD_GET, 0},
     [ENDPOINT_MODEL] = {"/v1/models/", METHOD_GET, 0},
     [ENDPOINT_CHAT] = {"/v1/chat/completions", METHOD_POST, WEFT_HTTP_BODY_MAX},
+    [ENDPOINT_PLAN] = {"/v1/media/plan", METHOD_POST, WEFT_HTTP_BODY_MAX},
     [ENDPOINT_FILES] = {"/v1/files", METHOD_GET | METHOD_POST, UINT64_MAX},
     [ENDPOINT_FILE] = {"/v1/files/", METHOD_GET | METHOD_DELETE, 0},
     [ENDPOINT_UPLOADS] = {"/v1/uploads", METHOD_POST, WEFT_HTTP_JSON_MAX},
@@ -146,6 +148,7 @@ static enum MHD_Result route(weft_exchange *exchange, struct MHD_Connection *con
     case ENDPOINT_MODELS: return weft_http_models(server, connection, NULL);
     case ENDPOINT_MODEL: return weft_http_models(server, connection, rest);
     case ENDPOINT_CHAT: return weft_http_chat(exchange, connection);
+    case ENDPOINT_PLAN: return weft_http_plan(exchange, connection);
     case ENDPOINT_FILES:
         return method_bit(method) == METHOD_POST ? weft_http_upload(exchange, connection)
                                                  : weft_http_files(server, connection);

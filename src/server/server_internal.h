@@ -101,6 +101,9 @@ json_t *weft_json_member_value(const weft_json_member *member);
 /* chat.c */
 enum MHD_Result weft_http_chat(weft_exchange *exchange, struct MHD_Connection *connection);
 
+/* plan.c */
+enum MHD_Result weft_http_plan(weft_exchange *exchange, struct MHD_Connection *connection);
+
 /* models.c */
 weft_status weft_models_load(weft_server *server, weft_error *err);
 const weft_server_model *weft_models_find(const weft_server *server, const char *id);
