@@ -1,4 +1,4 @@
-"""Scenes drawn by a real browser: settings, dialogs, forms, home screens and shapes as HTML, CSS and SVG of many styles.
+"""Scenes drawn by a real browser: settings, dialogs, forms, home screens, web pages, documents and shapes as HTML, CSS and SVG of many styles.
 
     python -m lab.tiny.browser --out .lab/pages --sheets 40            a store of scenes for training
     python -m lab.tiny.browser --out .lab/pages-held --sheets 10 --held-out
@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from . import words
+from . import pages, words
 from .canvas import Element, Scene, jitter, named_colour, theme
 
 SCREENS_A_SHEET = 24
@@ -186,7 +186,7 @@ def _shapes(rng, style, width, height, source):
     return f'<svg width="{width}" height="{height}" style="position:absolute;left:0;top:0">{inner}</svg>', {"background": background_name}
 
 
-MAKERS = {"settings": _settings, "dialog": _dialog, "form": _form, "home": _home, "shapes": _shapes}
+MAKERS = {"settings": _settings, "dialog": _dialog, "form": _form, "home": _home, "shapes": _shapes, "page": pages.page, "document": pages.document}
 
 
 def sheet(rng, width, height, held_out=False, kinds=None):

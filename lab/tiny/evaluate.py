@@ -56,7 +56,7 @@ def held_out(count: int, seed: int = SEED, kinds=None, pages: Path | None = None
         if len(rows.setdefault(row, [])) < count:
             rows[row].append(item)
 
-    passes = [(kind, kind, 1.0) for kind in questions.MAKERS if kind in wanted_kinds]
+    passes = [(kind, kind, 1.0) for kind in questions.MAKERS if kind in wanted_kinds and kind in scenes.MAKERS]
     if "shapes" in wanted_kinds:
         passes.insert(0, ("few shapes", "shapes", 0.5))     # one to three
     for name, kind, level in passes:

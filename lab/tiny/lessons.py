@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from . import actions, browser, chat, config, fonts, questions, scenes
+from . import actions, browser, chat, clips, config, fonts, questions, scenes
 
 MASKED = -1e4
 
@@ -47,6 +47,12 @@ class Sequence:
         self.targets += [-100] * count
         self.next += max(rows, columns)
         self.tokens([ids["<|vision_end|>"]])
+
+    def clip(self, stamps, rows, columns):
+        """Each pair of frames after its time, in the form the decoder is told at use."""
+        for t in stamps:
+            self.text(f"<{t:.1f} seconds>")
+            self.picture(rows, columns, "<|video_pad|>")
 
     def question(self, text):
         self.text(text)
@@ -90,6 +96,19 @@ def sequence(codec, rng, asked, grid=None, head="") -> Sequence:
             s.question(q.text)
             s.answer(q.answer, q)
         return s
+    start = s.next
+    for i, q in enumerate(asked):
+        s.next, s.segment = start, i + 1
+        s.question(q.text)
+        s.answer(q.answer, q)
+    return s
+
+
+def clip_sequence(codec, clip, asked) -> Sequence:
+    """One sequence over a clip; its questions share it and do not see each other."""
+    s = Sequence(codec)
+    s.text("<|im_start|>user\n")
+    s.clip(clip.stamps(), clip.height // 32, clip.width // 32)
     start = s.next
     for i, q in enumerate(asked):
         s.next, s.segment = start, i + 1
@@ -165,6 +184,8 @@ class Lessons:
         level = phase.level[0] + (phase.level[1] - phase.level[0]) * min(1.0, at / max(1, phase.steps))
         if task == "crops":
             part = self.crops(rng, phase.crops)
+        elif task == "clips":
+            part = self.clips(rng, phase)
         elif task == "recall":
             part = self.texts(rng, phase, level)
         else:
@@ -194,6 +215,15 @@ class Lessons:
     def crops(self, rng, count) -> dict:
         width, height = config.CROP
         return self._seen([scenes.make("crop", rng, width, height, self.paths) for _ in range(count)], (height // 32, width // 32))
+
+    def clips(self, rng, phase) -> dict:
+        width, height = rng.choice([(96, 96), (128, 96), (128, 128)])
+        pairs = rng.choice([2, 3, 4, 6, 8])
+        cells = width * height // 1024
+        made = [clips.make(rng, width, height, pairs) for _ in range(max(1, phase.cells // (pairs * cells)))]
+        packed = [clip_sequence(self.codec, c, clips.ask(c, rng)[:phase.share]) for c in made]
+        return dict(patches=torch.from_numpy(np.concatenate([clips.patches(c) for c in made])), grid=(height // 16, width // 16),
+                    **collate(packed, self.codec.ids["<|endoftext|>"]))
 
     def _seen(self, made, grid) -> dict:
         targets = [scenes.targets(s) for s in made]

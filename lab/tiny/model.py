@@ -144,7 +144,7 @@ class Forward:
         return self.grids[rows, columns]
 
     def see(self, patches: torch.Tensor, rows: int, columns: int, deep: bool = True):
-        """patches uint8 [batch, n, 768] of still pictures, rows x columns patches each.
+        """patches uint8 [batch, n, 768] of still pictures or [batch, n, 1536] of pairs of frames, rows x columns patches each.
 
         Returns (last [batch, n, vision_hidden], merged [batch*n/4, hidden], DeepStack rows: one [batch*n/4, hidden] a tap; none
         without `deep`).
@@ -154,7 +154,8 @@ class Forward:
         hidden = proj.weight.shape[0]
         # A still picture is its frame twice, so the two temporal slices of the kernel act as their sum.
         x = patches.float().mul_(1 / 127.5).sub_(1)
-        x = F.linear(x, proj.weight.sum(2).reshape(hidden, -1), proj.bias)
+        kernel = proj.weight.sum(2) if x.shape[-1] == 768 else proj.weight
+        x = F.linear(x, kernel.reshape(hidden, -1), proj.bias)
         x = x + (self.vision.pos_embed(index) * weight).sum(1)
         batch, n, _ = x.shape
         heads, taps, rows_out = self.vision.config.num_heads, self.vision.deepstack_visual_indexes, []

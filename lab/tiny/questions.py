@@ -6,7 +6,7 @@ text, and examines on held-out pictures. Answers never guess: a question that th
 
 import json
 
-from . import screen_questions, words
+from . import pages, screen_questions, words
 from .question import ASK_DESCRIBE, ASK_READ, Question, boxes_json, counted, locate
 
 
@@ -111,7 +111,8 @@ def _note_questions(rng, scene):
 
 
 MAKERS = {"shapes": _shape_questions, "settings": screen_questions.settings, "dialog": screen_questions.dialog,
-          "home": screen_questions.home, "form": screen_questions.form, "sign": _sign_questions, "note": _note_questions}
+          "home": screen_questions.home, "form": screen_questions.form, "sign": _sign_questions, "note": _note_questions,
+          "page": pages.page_questions, "document": pages.document_questions}
 
 
 def ask(scene, rng) -> list[Question]:
@@ -142,5 +143,5 @@ def as_text(scene, rng) -> str:
     facts = scene.facts
     head = {"shapes": facts.get("background") or "picture", "settings": "settings " + facts.get("title", ""),
             "dialog": f"dialog {facts.get('title')}: {facts.get('text')}", "sign": f"{scene.elements[0].colour if scene.elements else ''} {facts.get('text')}",
-            "note": facts.get("text"), "home": "home screen", "form": "form"}[scene.kind]
+            "note": facts.get("text")}.get(scene.kind, scene.kind)
     return head + rng.choice(["\n", "; "]) + rng.choice(["\n", "; "]).join(lines) + "\n"

@@ -101,7 +101,7 @@ def write(model: Path, out: Path, about: str, figures: dict) -> int:
         image.save(file, optimize=True)
         if file.stat().st_size > BYTES_MAX:
             image.quantize(128).save(file, optimize=True)
-        entries.append({"title": title, "image": file.name, "prompt": q.text, "kind": question_kind})
+        entries.append({"title": title, "image": file.name, "prompt": q.text, "answer": q.answer, "kind": question_kind})
         print(title, "|", q.text, "|", q.answer)
     (folder / "samples.json").write_text(json.dumps({"about": about, "samples": entries}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return len(entries)

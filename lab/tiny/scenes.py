@@ -8,7 +8,7 @@ from . import fonts, screens, words
 from .canvas import Canvas, Element, Scene, distance, jitter, named_colour, render_scale, sentence, theme
 
 
-def _draw_shape(canvas, shape, cx, cy, k, colour, outline, aspect):
+def draw_shape(canvas, shape, cx, cy, k, colour, outline, aspect):
     """Draws a shape of half-size k around (cx, cy); returns its exact box."""
     line = 2
     if shape in ("circle", "square", "rectangle"):
@@ -67,7 +67,7 @@ def shapes(rng, width, height, font_paths, level=6, draw=True) -> Scene:
     for shape, name, cx, cy, k, colour in placed:
         outline = tuple(v // 2 for v in colour) if outlined else None
         aspect = rng.choice([0.45, 0.55, 0.62, 1.6, 2.0])
-        box = _draw_shape(canvas, shape, cx, cy, k, colour, outline, aspect)
+        box = draw_shape(canvas, shape, cx, cy, k, colour, outline, aspect)
         scene.elements.append(Element(shape, f"{name} {shape}", box, name, shape))
     scene.facts["background"] = background_name
     return canvas.finish(scene)

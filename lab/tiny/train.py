@@ -130,7 +130,7 @@ class Trainer:
             with_text = "ids" in part
             last, merged, deep = self.forward.see(part["patches"], *part["grid"], deep=with_text)
             tied = None if part["task"] == "crops" else self.model.model.language_model.embed_tokens.weight
-            losses, right = self.heads.losses(last, merged, part["heads"], tied)
+            losses, right = self.heads.losses(last, merged, part["heads"], tied) if "heads" in part else ({}, {})
             loss = loss + phase.auxiliary * sum(phase.weights.get(k, 1.0) * v for k, v in losses.items())
             for k, v in {**{f"loss {k}": v.detach() for k, v in losses.items()}, **right}.items():
                 report.setdefault(k if part["task"] != "crops" else "crops: " + k, []).append(float(v))

@@ -15,7 +15,7 @@ pytest.importorskip("PIL")
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from lab.tiny import config, evaluate, export, fonts, lessons, model, question, questions, scenes, text, train  # noqa: E402
+from lab.tiny import clips, config, evaluate, export, fonts, lessons, model, question, questions, scenes, text, train  # noqa: E402
 
 try:
     FONTS = fonts.paths()
@@ -135,6 +135,39 @@ def test_packed_forward_equals_transformers(work):
                        mm_token_type_ids=(ids == codec.ids["<|image_pad|>"]).int()).logits[0, -count - 1:-1]
             got = net.lm_head(hidden[at - 1:at - 1 + count])
             assert (got - want).abs().max() < 1e-4 * want.abs().max()
+
+
+def test_clip_forward_equals_transformers(work):
+    """Pairs of frames that differ, time stamps between them, positions of every pair: as the published model has them."""
+    plan = config.SMOKE
+    codec = text.Codec(text.load(work))
+    net = model.build(plan.shape, codec.ids, text.VOCABULARY, seed=3).eval()
+    fast, clip = model.Forward(net), clips.make(random.Random(8), 128, 96, 3)
+    assert any((clip.frames[0] != f).any() for f in clip.frames)
+    question = clips.ask(clip, random.Random(1))[0]
+    lesson = lessons.clip_sequence(codec, clip, [question])
+    batch = lessons.collate([lesson], codec.ids["<|endoftext|>"])
+    patches, count = torch.from_numpy(clips.patches(clip)), len(lesson.ids)
+    with torch.no_grad():
+        _, merged, deep = fast.see(patches, 6, 8)
+        got = net.lm_head(fast.read(batch["ids"], batch["positions"], batch["mask"], batch["visual"], merged, deep)[0, :count])
+        ids = torch.tensor([lesson.ids])
+        net.model.rope_deltas = None
+        want = net(input_ids=ids, attention_mask=torch.ones_like(ids), pixel_values_videos=(patches.float() / 127.5 - 1).reshape(-1, 1536),
+                   video_grid_thw=torch.tensor([[3, 6, 8]]), mm_token_type_ids=2 * (ids == codec.ids["<|video_pad|>"]).int()).logits[0]
+    assert (got - want).abs().max() < 1e-4 * want.abs().max()
+
+
+def test_clips_tell_the_truth():
+    for seed in range(30):
+        clip = clips.make(random.Random(seed), 96, 96, 4)
+        for e in clip.events:
+            if any(e.move):
+                continue
+            x, y = (int(v) for v in e.start)
+            for i, frame in enumerate(clip.frames):
+                near = abs(frame[y, x].astype(int) - e.colour).sum() < 60
+                assert near == (e.first <= i // 2 <= e.last), (seed, e.name, i)
 
 
 def test_prompt_is_the_template(work):

@@ -1,0 +1,32 @@
+"""The embedded model truly answers the questions that the page offers beside its sample pictures.
+
+Through `weft chat`, greedy, as a user gets it; WEFT_BIN names the program. Pictures and true answers are in models/tiny/samples."""
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+TINY = Path(__file__).resolve().parents[2] / "models" / "tiny"
+SAMPLES = json.loads((TINY / "samples" / "samples.json").read_text(encoding="utf-8"))["samples"]
+
+
+def ask(*arguments: str) -> str:
+    done = subprocess.run([os.environ["WEFT_BIN"], "chat", "--quiet", "--model", str(TINY / "instruct"), *arguments],
+                          capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_there_are_samples():
+    assert len(SAMPLES) >= 3
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda s: s["image"])
+def test_samples_are_answered_truly(sample):
+    assert ask("--image", str(TINY / "samples" / sample["image"]), sample["prompt"]) == sample["answer"]
+
+
+def test_it_greets_without_a_picture():
+    assert ask("Hello!") == "Hello! How can I help you?"
