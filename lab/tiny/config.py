@@ -105,7 +105,7 @@ LONG = Plan("long", Shape(), (
     # Eyes and words apart: the tower by its heads, the decoder on scenes written as text.
     Phase("senses", 350, (("see", 3), ("crops", 1), ("recall", 1)), BOTH, level=(0.34, 1.0)),
     # What is there: few shapes, short answers.
-    Phase("name", 1500, (("look", 3), ("see", 1), ("recall", 1)), (Mix(SHAPES, SMALL),), texts=3, auxiliary=0.4, level=(0.34, 0.8), skip=BOXES),
+    Phase("name", 1500, (("look", 3), ("recall", 1)), (Mix(SHAPES, SMALL),), texts=3, auxiliary=0.4, level=(0.34, 0.8), skip=BOXES),
     Phase("place", 4000, (("look", 4), ("crops", 1), ("recall", 1)), (Mix(SHAPES, SMALL, 3), Mix({"shapes": 1, **SCREENS}, FULL, 1)), auxiliary=0.4, level=(0.6, 1.0)),
     Phase("screens", 100000, (("look", 4), ("crops", 1), ("recall", 1)), (Mix(SHAPES, SMALL, 1), Mix({"shapes": 0.7, **SCREENS}, FULL, 2)), auxiliary=0.3, acts=0.2, stored=0.35),
 ))

@@ -37,10 +37,13 @@ def configuration(shape: Shape, ids: dict[str, int], vocabulary: int) -> Qwen3VL
         vision_start_token_id=ids["<|vision_start|>"], vision_end_token_id=ids["<|vision_end|>"])
 
 
-def build(shape: Shape, ids: dict[str, int], vocabulary: int, seed: int) -> Qwen3VLForConditionalGeneration:
-    """A model with start values that learn fast at this size: fan-in scaled matrices, a smooth position table."""
+def build(shape: Shape, ids: dict[str, int], vocabulary: int, seed: int, start: bool = True) -> Qwen3VLForConditionalGeneration:
+    """A model with start values that learn fast at this size: fan-in scaled matrices, a smooth position table.
+    start: False when the caller loads a saved state over them at once."""
     torch.manual_seed(seed)
     model = Qwen3VLForConditionalGeneration(configuration(shape, ids, vocabulary)).float()
+    if not start:
+        return model
     with torch.no_grad():
         for name, p in model.named_parameters():
             if p.dim() == 2 and "embed" not in name:

@@ -68,7 +68,8 @@ class Trainer:
     def __init__(self, plan: config.Plan, folder: Path, ranks: int = 1, branch: int = 0):
         self.plan, self.folder, self.branch = plan, Path(folder), branch
         self.codec = text.Codec(text.load(self.folder))
-        self.model = models.build(plan.shape, self.codec.ids, text.VOCABULARY, plan.seed)
+        begun = self.file.exists() or (self.folder / "state.pt").exists()
+        self.model = models.build(plan.shape, self.codec.ids, text.VOCABULARY, plan.seed, start=not begun)
         self.heads = models.Heads(plan.shape)
         self.forward = models.Forward(self.model)
         self.lessons = lessons.Lessons(plan, self.codec, self.folder)
