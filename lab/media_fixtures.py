@@ -4,6 +4,9 @@
 what convert_to_rgb of transformers makes of the upright picture (transparency composed onto white). clips.txt holds, a
 line each: file, total frames, mean rate, then for every frame its time and an Adler-32 of its RGB.
 
+colour.heic is waves(64, 96, 3, 1) saved by pillow-heif 1.x at quality 90 and no part of this script, since few machines have an
+HEVC coder.
+
 Needs PyAV beside lab/requirements.txt: pip install av==18.1.0.    usage: python media_fixtures.py [--out DIR]"""
 import argparse
 import io

@@ -32,12 +32,14 @@ static bool limit(int what, rlim_t value) {
     return setrlimit(what, &both) == 0;
 }
 
-static bool set_limits(int64_t memory_max, int64_t cpu_seconds_max) {
+static bool set_limits(int64_t memory_max, int64_t cpu_seconds_max, bool threads) {
     bool done = limit(RLIMIT_CORE, 0) && limit(RLIMIT_FSIZE, 0) && limit(RLIMIT_NOFILE, 32);
     if (memory_max > 0 && !UNDER_SANITIZER) done = limit(RLIMIT_AS, (rlim_t)memory_max) && done;
     if (cpu_seconds_max > 0) done = limit(RLIMIT_CPU, (rlim_t)cpu_seconds_max) && done;
 #ifdef RLIMIT_NPROC
-    if (!UNDER_SANITIZER) done = limit(RLIMIT_NPROC, 0) && done;
+    if (!UNDER_SANITIZER && !threads) done = limit(RLIMIT_NPROC, 0) && done;
+#else
+    (void)threads;
 #endif
     return done;
 }
@@ -119,7 +121,7 @@ static bool drop_privileges(void) {
 
 /* ---- system calls ----------------------------------------------------------------------------------------------- */
 
-static bool allow_calls(scmp_filter_ctx filter) {
+static bool allow_calls(scmp_filter_ctx filter, bool threads) {
     static const int always[] = {
         SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(writev), SCMP_SYS(pread64), SCMP_SYS(lseek), SCMP_SYS(_llseek), SCMP_SYS(close),
         SCMP_SYS(fstat), SCMP_SYS(fstat64), SCMP_SYS(newfstatat), SCMP_SYS(poll), SCMP_SYS(ppoll),
@@ -129,7 +131,7 @@ static bool allow_calls(scmp_filter_ctx filter) {
         SCMP_SYS(clock_nanosleep), SCMP_SYS(clock_nanosleep_time64), SCMP_SYS(nanosleep), SCMP_SYS(getrandom),
         SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(getuid), SCMP_SYS(geteuid), SCMP_SYS(getgid), SCMP_SYS(getegid), SCMP_SYS(getrusage),
         SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigreturn), SCMP_SYS(sigaltstack),
-        SCMP_SYS(exit), SCMP_SYS(exit_group),
+        SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(rseq), SCMP_SYS(set_robust_list),
     };
     static const struct {
         int call, error;
@@ -138,19 +140,24 @@ static bool allow_calls(scmp_filter_ctx filter) {
         {SCMP_SYS(faccessat2), EACCES}, {SCMP_SYS(stat), EACCES},  {SCMP_SYS(lstat), EACCES},        {SCMP_SYS(statx), ENOSYS},
         {SCMP_SYS(readlink), EACCES},  {SCMP_SYS(readlinkat), EACCES}, {SCMP_SYS(getcwd), EACCES},   {SCMP_SYS(ioctl), ENOTTY},
         {SCMP_SYS(prctl), EPERM},      {SCMP_SYS(sysinfo), EPERM}, {SCMP_SYS(uname), EPERM},         {SCMP_SYS(getrlimit), EPERM},
-        {SCMP_SYS(prlimit64), EPERM},  {SCMP_SYS(clone3), ENOSYS}, {SCMP_SYS(clone), EPERM},         {SCMP_SYS(set_robust_list), ENOSYS},
-        {SCMP_SYS(rseq), ENOSYS},      {SCMP_SYS(sched_getparam), EPERM}, {SCMP_SYS(sched_getscheduler), EPERM}, {SCMP_SYS(fcntl), EPERM},
+        {SCMP_SYS(prlimit64), EPERM},  {SCMP_SYS(clone3), ENOSYS},
+        {SCMP_SYS(sched_getparam), EPERM}, {SCMP_SYS(sched_getscheduler), EPERM}, {SCMP_SYS(fcntl), EPERM},
     };
     bool ok = true;
     for (size_t i = 0; i < sizeof always / sizeof *always; i++) {
         int code = seccomp_rule_add(filter, SCMP_ACT_ALLOW, always[i], 0);
         ok = ok && (code == 0 || code == -EDOM); /* EDOM: no such call on this machine */
     }
+    /* a new process is refused; where threads may be, everything but a thread */
+    ok = ok && (threads ? seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0))
+                        : seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 0)) == 0;
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
-        if (!UNDER_SANITIZER || refused[i].call == SCMP_SYS(clone3) || refused[i].call == SCMP_SYS(clone))
+        if (!UNDER_SANITIZER || refused[i].call == SCMP_SYS(clone3))
             ok = seccomp_rule_add(filter, SCMP_ACT_ERRNO((unsigned)refused[i].error), refused[i].call, 0) == 0 && ok;
         else
             ok = seccomp_rule_add(filter, SCMP_ACT_ALLOW, refused[i].call, 0) == 0 && ok;
+    const scmp_datum_t thread = CLONE_VM | CLONE_THREAD; /* clone3, whose flags cannot be seen here, is refused: glibc then takes clone */
+    if (threads) ok = ok && seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, thread, thread)) == 0;
     /* memory never becomes executable; records go over one socket; a signal reaches nobody else (abort) */
     const struct scmp_arg_cmp data = SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0), own_socket = SCMP_A0(SCMP_CMP_EQ, WEFT_WIRE_FD),
                               myself = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid());
@@ -162,30 +169,30 @@ static bool allow_calls(scmp_filter_ctx filter) {
     return ok && seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, myself) == 0;
 }
 
-static bool filter_calls(void) {
+static bool filter_calls(bool threads) {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
-    bool done = filter && allow_calls(filter) && seccomp_load(filter) == 0;
+    bool done = filter && allow_calls(filter, threads) && seccomp_load(filter) == 0;
     seccomp_release(filter);
     return done;
 }
 
-unsigned weft_sandbox_enter(int64_t memory_max, int64_t cpu_seconds_max) {
+unsigned weft_sandbox_enter(int64_t memory_max, int64_t cpu_seconds_max, bool threads) {
     close_descriptors();
     unsigned guards = enter_namespaces();
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* again: new credentials forget it */
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     if (drop_privileges()) guards |= WEFT_GUARD_PRIVILEGES;
-    if (set_limits(memory_max, cpu_seconds_max)) guards |= WEFT_GUARD_LIMITS;
+    if (set_limits(memory_max, cpu_seconds_max, threads)) guards |= WEFT_GUARD_LIMITS;
     clearenv();
-    if (!(guards & WEFT_GUARD_LIMITS) || !filter_calls()) _exit(WEFT_SANDBOX_EXIT);
+    if (!(guards & WEFT_GUARD_LIMITS) || !filter_calls(threads)) _exit(WEFT_SANDBOX_EXIT);
     return guards | WEFT_GUARD_CALLS;
 }
 
 #else /* not Linux: a process of its own, with limits, and no more */
 
-unsigned weft_sandbox_enter(int64_t memory_max, int64_t cpu_seconds_max) {
+unsigned weft_sandbox_enter(int64_t memory_max, int64_t cpu_seconds_max, bool threads) {
     for (int fd = WEFT_WIRE_FD + 1; fd < 4096; fd++) close(fd);
-    return set_limits(memory_max, cpu_seconds_max) ? WEFT_GUARD_LIMITS : 0;
+    return set_limits(memory_max, cpu_seconds_max, threads) ? WEFT_GUARD_LIMITS : 0;
 }
 
 #endif

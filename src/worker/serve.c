@@ -209,7 +209,7 @@ int weft_worker_serve(int argc, char **argv, const weft_worker_program *program)
     }
     tzset(); /* containers hold dates: the zone's file cannot be read later */
     if (program->warm_up) program->warm_up();
-    unsigned guards = weft_sandbox_enter(option(argc, argv, "--memory="), option(argc, argv, "--cpu="));
+    unsigned guards = weft_sandbox_enter(option(argc, argv, "--memory="), option(argc, argv, "--cpu="), program->threads);
     weft_worker *worker = weft_worker_create(WEFT_WIRE_FD, program);
     weft_wire hello = {.type = WEFT_WIRE_HELLO, .n = {WEFT_WIRE_VERSION, guards}};
     if (worker && send_record(worker, &hello, NULL))

@@ -13,6 +13,7 @@ typedef struct weft_clip_facts {
 typedef struct weft_worker_program {
     /* Loads and initialises whatever the libraries would otherwise load on their first use. Before the sandbox. */
     void (*warm_up)(void);
+    bool threads; /* the libraries cannot do without */
     /* Decodes a picture from memory: *image as in media.h, rgb malloc'ed (NULL when `probe`). */
     weft_status (*image)(const uint8_t *bytes, size_t size, const weft_media_limits *limits, bool probe, weft_image *image,
                          weft_error *err);

@@ -42,7 +42,7 @@ static weft_status copy_pixels(const struct heif_image *picture, bool alpha, wef
 
 static weft_status decode(struct heif_context *context, const weft_picture_source *source, struct heif_image_handle **handle, weft_image *image,
                           weft_error *err) {
-    heif_context_set_max_decoding_threads(context, 0); /* the sandbox has no threads */
+    heif_context_set_max_decoding_threads(context, 0); /* tiles one after the other */
     struct heif_error error = heif_context_read_from_memory_without_copy(context, source->bytes, source->size, NULL);
     if (error.code == heif_error_Ok) error = heif_context_get_primary_image_handle(context, handle);
     if (error.code != heif_error_Ok) return heif_fail(error, err);
