@@ -132,7 +132,7 @@ static void test_refusals(const weft_model *model) {
     expect_refused(engine, "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{\"url\":\"file://" WEFT_TEST_DATA
                            "/media/../positions.json\"}}]}]}", WEFT_ERR_INVALID, "allowed folders");
     expect_refused(engine, "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{\"url\":\"https://example.org/a.png\"}}]}]}",
-                   WEFT_ERR_UNSUPPORTED, "network");
+                   WEFT_ERR_UNSUPPORTED, "--allow-url");
     char longer[4096] = "{\"messages\":[{\"role\":\"user\",\"content\":\"";
     for (int i = 0; i < 300; i++) strcat(longer, "word 7 ");
     strcat(longer, "\"}]}");
