@@ -65,7 +65,20 @@ async function runWeft() {
     return output(o.weft, o.prefill || o.decode || o.image ? args : [...args, "--decode", "1"]);
 }
 
+/** [busy, all, ours] ticks so far: the machine's, and those of this program and the ones it has run. NaN where /proc is not. */
+function ticks() {
+    try {
+        const all = readFileSync("/proc/stat", "utf8").split("\n")[0].trim().split(/\s+/).slice(1, 9).map(Number);
+        const own = readFileSync("/proc/self/stat", "utf8").replace(/^.*\) /, "").split(" ").slice(11, 15).map(Number);
+        const sum = (list) => list.reduce((a, b) => a + b, 0);
+        return [sum(all) - all[3] - all[4], sum(all), sum(own)];
+    } catch {
+        return [NaN, NaN, NaN];
+    }
+}
+
 let weft, peer;
+const before = ticks();
 for (let round = 0; round < Number(o.rounds); round++) {
     peer = await runPeer();
     weft = await runWeft();
@@ -79,6 +92,9 @@ for (let round = 0; round < Number(o.rounds); round++) {
     });
 }
 
+const after = ticks(), [busy, all, ours] = after.map((t, i) => t - before[i]);
+const others = Math.max(0, (busy - ours) / all); // other programs' share of the machine while this ran
+
 const median = (values) => {
     const sorted = [...values].sort((a, b) => a - b), n = sorted.length;
     return (sorted[(n - 1) >> 1] + sorted[n >> 1]) / 2;
@@ -91,9 +107,10 @@ const result = rows.map((r) => {
 const cpu = weft.cpu ?? readFileSync("/proc/cpuinfo", "utf8").match(/model name\s*: (.*)/)?.[1] ?? "unknown";
 const name = `llama.cpp ${peer.release ?? "native"}${o.variant ? ` (${o.variant})` : ""}, KV ${o.kv}`;
 if (o.json) {
-    console.log(JSON.stringify({cpu, level: weft.level, threads: weft.threads, model: path.basename(o.model), peer: name, rounds: Number(o.rounds), rows: result}));
+    console.log(JSON.stringify({cpu, level: weft.level, threads: weft.threads, model: path.basename(o.model), peer: name, rounds: Number(o.rounds), others, rows: result}));
 } else {
     console.log(`${path.basename(o.model)} on ${cpu}, ${weft.threads} threads; peer: ${name}; weft: ${weft.level}; ${o.rounds} rounds`);
+    if (others > 0.03) console.log(`not a quiet machine: other programs used ${(100 * others).toFixed(0)} % of it meanwhile`);
     console.log(`${"".padEnd(26)}${"peer".padStart(12)}${"weft".padStart(12)}${"ratio".padStart(9)}`);
     const figure = (x) => (x >= 100 ? x.toFixed(0) : x >= 10 ? x.toFixed(1) : x.toFixed(2));
     for (const r of result) console.log(`${r.row.padEnd(26)}${figure(r.peer).padStart(12)}${figure(r.weft).padStart(12)}${`${r.ratio.toFixed(2)}x`.padStart(9)}`);
