@@ -94,24 +94,33 @@ static void apply_penalties(weft_sampler *s, float *logits) {
             penalise(s, logits, word * 32 + __builtin_ctz(left), repetition);
 }
 
-/* Eight floats, which the compiler maps to whatever the target has: one pass over the logits is bound by reading them. */
-typedef float eight __attribute__((vector_size(32)));
-typedef int32_t eight_bits __attribute__((vector_size(32)));
+/* Four floats, a vector on every target: one pass over the logits is bound by reading them. */
+typedef float four __attribute__((vector_size(16)));
+typedef int32_t four_bits __attribute__((vector_size(16)));
+
+static four larger(four a, const float *x) {
+    four v;
+    memcpy(&v, x, sizeof v);
+    four_bits above = v > a; /* false for NaN */
+    return (four)((above & (four_bits)v) | (~above & (four_bits)a));
+}
 
 /* The largest of x[0 … BLOCK-1]; NaN is passed over. */
 static float block_largest(const float *x) {
-    eight most[2];
-    for (int i = 0; i < 8; i++) most[0][i] = most[1][i] = -INFINITY;
-    for (int i = 0; i < BLOCK; i += 16)
-        for (int j = 0; j < 2; j++) {
-            eight v;
-            memcpy(&v, x + i + 8 * j, sizeof v);
-            eight_bits above = v > most[j];
-            most[j] = (eight)((above & (eight_bits)v) | (~above & (eight_bits)most[j]));
-        }
-    float largest = -INFINITY;
-    for (int j = 0; j < 2; j++)
-        for (int i = 0; i < 8; i++) largest = most[j][i] > largest ? most[j][i] : largest;
+    const float none = -INFINITY;
+    four m0 = {none, none, none, none}, m1 = m0, m2 = m0, m3 = m0;
+    for (int i = 0; i < BLOCK; i += 16) {
+        m0 = larger(m0, x + i);
+        m1 = larger(m1, x + i + 4);
+        m2 = larger(m2, x + i + 8);
+        m3 = larger(m3, x + i + 12);
+    }
+    float each[12], largest = none;
+    memcpy(each, &m1, 16);
+    memcpy(each + 4, &m2, 16);
+    memcpy(each + 8, &m3, 16);
+    m0 = larger(larger(larger(m0, each), each + 4), each + 8);
+    for (int i = 0; i < 4; i++) largest = m0[i] > largest ? m0[i] : largest;
     return largest;
 }
 

@@ -25,7 +25,7 @@ weft_status weft_request_create(const weft_request_options *options, weft_reques
 
 void weft_request_release(weft_request *request) {
     if (atomic_fetch_sub(&request->holders, 1) != 1) return;
-    for (size_t i = 0; i < request->segment_count; i++) weft_buffer_free(&request->segments[i].text);
+    for (size_t i = 0; i < request->segment_capacity; i++) weft_buffer_free(&request->segments[i].text);
     free(request->segments);
     weft_buffer_free(&request->current);
     free(request->ids);
@@ -63,11 +63,12 @@ static weft_segment *tail_segment(weft_request *request, weft_event_kind kind, w
             return NULL;
         }
         request->segments = grown;
-        request->segment_capacity = capacity;
+        for (; request->segment_capacity < capacity; request->segment_capacity++)
+            weft_buffer_init(&grown[request->segment_capacity].text, WEFT_ANSWER_BYTES_MAX, "the answer");
     }
     weft_segment *segment = &request->segments[request->segment_count++];
     segment->kind = kind;
-    weft_buffer_init(&segment->text, WEFT_ANSWER_BYTES_MAX, "the answer");
+    weft_buffer_clear(&segment->text);
     return segment;
 }
 
@@ -123,9 +124,9 @@ static bool take_event(weft_request *request, weft_event *event) {
     }
     if (request->segment_read < request->segment_count) {
         weft_segment *segment = &request->segments[request->segment_read++];
-        weft_buffer_free(&request->current);
-        request->current = segment->text;
-        weft_buffer_init(&segment->text, WEFT_ANSWER_BYTES_MAX, "the answer");
+        weft_buffer read = segment->text; /* the two change places, so that a stream of events allocates nothing */
+        segment->text = request->current;
+        request->current = read;
         *event = (weft_event){.kind = segment->kind, .text = request->current.data, .text_size = request->current.size};
         /* a segment that has been read takes no more text: the next piece opens a new one */
         if (request->segment_read == request->segment_count) request->segment_read = request->segment_count = 0;

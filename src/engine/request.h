@@ -28,7 +28,7 @@ struct weft_request {
     pthread_cond_t ready;
     bool has_progress, finished, final_read;
     weft_progress progress;
-    weft_segment *segments; /* [segment_count], the first `segment_read` are taken */
+    weft_segment *segments; /* [segment_capacity], each with a buffer to be reused; those from segment_read to segment_count wait */
     size_t segment_count, segment_capacity, segment_read;
     weft_event final;       /* DONE or ERROR */
     weft_buffer current;    /* text of the event that was polled last */
