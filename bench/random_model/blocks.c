@@ -78,9 +78,12 @@ static block_scales scales_of(weft_type type) {
 /* Scales of every block: `unit` times a random factor around one. */
 static void set_scales(block_source *s, block_pool *pool, float unit) {
     block_scales at = scales_of(pool->type);
+    /* codes around minus half a step: published files have scales of both signs here, too */
+    bool lopsided = pool->type == WEFT_Q4_0 || pool->type == WEFT_Q5_0;
     for (size_t i = 0; i < pool->blocks; i++) {
         uint8_t *block = pool->bytes + i * pool->block_bytes;
         float d = unit * (0.5f + uniform(s));
+        if (lopsided && next_random(s) >> 63) d = -d;
         uint16_t half = to_f16(d), minimum = to_f16(d * at.centre);
         memcpy(block + at.d_at, &half, 2);
         if (at.m_at >= 0) memcpy(block + at.m_at, &minimum, 2);

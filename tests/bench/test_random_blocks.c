@@ -40,7 +40,7 @@ static void check_type(weft_type type, float mean, float std) {
     }
     double found_mean = sum / VALUES, found_std = sqrt(squares / VALUES - found_mean * found_mean);
     CHECK(finite);
-    CHECK(fabs(found_mean - mean) < 0.15 * std); /* Q4_0 and Q5_0 centre on minus half a step */
+    CHECK(fabs(found_mean - mean) < 0.05 * std);
     CHECK(found_std > 0.93 * std && found_std < 1.07 * std);
     free(bytes);
     free(other);
