@@ -43,6 +43,9 @@ static size_t carve_workspace(weft_decoder *d, char *base) {
     d->sin = carve(&c, rows * hd / 2, sizeof(float));
     d->pages = carve(&c, (size_t)weft_pool_threads(d->pool) * 2 * (size_t)d->max_pages, sizeof(void *));
     d->block = carve(&c, rows, sizeof(int64_t));
+    size_t part_rows = 4 * (size_t)weft_pool_threads(d->pool) * WEFT_ATTENTION_ROWS_MAX; /* tasks * parts < 4 threads */
+    d->parts_out = carve(&c, part_rows * hd, sizeof(float));
+    d->parts_log_sums = carve(&c, part_rows, sizeof(float));
     if (text->experts > 0) {
         size_t experts = (size_t)text->experts, k = (size_t)text->experts_per_token, mid = (size_t)text->moe_intermediate_size;
         weft_moe_scratch *moe = &d->moe;

@@ -41,6 +41,8 @@ struct weft_decoder {
     float *cos, *sin;   /* [R, head_dim / 2] */
     const void **pages; /* [threads][2 * max_pages] slab pointers of the task at hand */
     int64_t *block;     /* [R] first row of each attention block */
+    float *parts_out;   /* [4 * threads][WEFT_ATTENTION_ROWS_MAX, head_dim] attention in parts, see attention.c */
+    float *parts_log_sums; /* [4 * threads][WEFT_ATTENTION_ROWS_MAX] */
     weft_moe_scratch moe;
 };
 

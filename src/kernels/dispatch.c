@@ -17,11 +17,11 @@ static uint64_t read_xcr0(void) {
 }
 
 typedef struct x86_features {
-    bool avx2, avx512;
+    bool avx2, avx512, vnni;
 } x86_features;
 
 static x86_features detect_x86(void) {
-    x86_features found = {false, false};
+    x86_features found = {0};
     unsigned a, b, c, d;
     if (!__get_cpuid(1, &a, &b, &c, &d)) return found;
     const unsigned osxsave = 1u << 27, avx = 1u << 28, fma = 1u << 12, f16c = 1u << 29;
@@ -31,7 +31,9 @@ static x86_features detect_x86(void) {
     const unsigned avx2 = 1u << 5, bmi2 = 1u << 8;
     const unsigned f = 1u << 16, dq = 1u << 17, bw = 1u << 30, vl = 1u << 31;
     found.avx2 = (saved & 0x06) == 0x06 && (b & (avx2 | bmi2)) == (avx2 | bmi2);
+    const unsigned vnni = 1u << 11;
     found.avx512 = found.avx2 && (saved & 0xE6) == 0xE6 && (b & (f | dq | bw | vl)) == (f | dq | bw | vl);
+    found.vnni = found.avx512 && (c & vnni);
     return found;
 }
 
@@ -42,9 +44,15 @@ static bool have_avx2(void) {
 static bool have_avx512(void) {
     return have_avx2();
 }
+bool weft_x86_has_vnni(void) {
+    return have_avx2();
+}
 #else
 static bool have_avx512(void) {
     return detect_x86().avx512;
+}
+bool weft_x86_has_vnni(void) {
+    return detect_x86().vnni;
 }
 #endif
 #endif

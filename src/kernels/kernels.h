@@ -82,7 +82,7 @@ typedef struct weft_attention_task {
     const float *const *q;   /* [rows] pointers to head_dim floats each */
     int rows;                /* 1 … WEFT_ATTENTION_ROWS_MAX */
     int head_dim;            /* any, 8 … 256 */
-    const int64_t *visible;  /* [rows]: row r sees keys 0 … visible[r]-1, each >= 1 */
+    const int64_t *visible;  /* [rows]: row r sees keys 0 … visible[r]-1, each >= 1 (but see log_sums) */
     weft_kv_format format;
     /* Key i is row i % 128 of k_pages[i / 128]; likewise values. */
     const void *const *k_pages;
@@ -90,6 +90,10 @@ typedef struct weft_attention_task {
     int64_t kv_stride; /* floats between rows, for WEFT_KV_F32 only (views of larger arrays); head_dim otherwise */
     float scale;
     void *scratch; /* WEFT_ATTENTION_SCRATCH_BYTES, 64-aligned, of the calling thread */
+    /* [rows] or NULL. Where it is given, the pages are a part of what a row sees: `visible` counts from their beginning
+     * and may be zero or less, and log_sums[r] becomes the log of the sum of exponentials of the row's scores
+     * (-infinity, with zeros in `out`, when it sees nothing), from which the results of all parts can be merged. */
+    float *log_sums;
 } weft_attention_task;
 
 enum { WEFT_ATTENTION_ROWS_MAX = 64, WEFT_ATTENTION_SCRATCH_BYTES = 1 << 20 };
@@ -156,8 +160,8 @@ typedef struct weft_kernels {
     void (*softmax)(float *x, int64_t n);                                         /* in place, max subtracted */
     /* Stores one row of head_dim floats as row `row` of a slab. */
     void (*kv_store)(void *slab, weft_kv_format format, int head_dim, int row, const float *x);
-    /* For formats of 8 bits and more than eight rows, queries may be rounded to 15 bits of their row's maximum and
-     * probabilities to 15 bits of the largest of their page. */
+    /* For formats of 8 bits and more than eight rows, queries may be rounded to 15 bits of their row's maximum (7
+     * with AVX-512 VNNI) and probabilities to 15 bits of the largest of their page. */
     void (*attention)(const weft_attention_task *task);
 } weft_kernels;
 

@@ -184,8 +184,11 @@ static void ref_attention(const weft_attention_task *t) {
             for (int d = 0; d < dim; d++) values[r * dim + d] += p * (double)value[d];
         }
     }
-    for (int r = 0; r < t->rows; r++)
-        for (int d = 0; d < dim; d++) t->out[r][d] = (float)(values[r * dim + d] / sum[r]);
+    for (int r = 0; r < t->rows; r++) {
+        for (int d = 0; d < dim; d++)
+            t->out[r][d] = t->log_sums && t->visible[r] < 1 ? 0 : (float)(values[r * dim + d] / sum[r]);
+        if (t->log_sums) t->log_sums[r] = t->visible[r] < 1 ? -INFINITY : (float)(max[r] + log(sum[r]));
+    }
 }
 
 void weft_kernels_fill_ref(weft_kernels *table) {

@@ -21,6 +21,9 @@ enum {
     DIRECT_ROWS_MAX = 8, /* up to here the stream of keys bounds the time */
 };
 
+/* Where maxima start: finite, so that a row that sees nothing of a page leaves zeros and no NaN. */
+#define LEAST_SCORE (-3e38f)
+
 /* ---- pages ---- */
 
 /* VF values from index `at` of row `row` (or n < VF of them), without the row's scale. */
@@ -131,7 +134,7 @@ static void tile_start(const weft_attention_task *t, tile_state *s) {
     s->padded = (t->head_dim + VF - 1) / VF * VF;
     for (int r = 0; r < s->width; r++) {
         for (int d = 0; d < t->head_dim; d++) s->queries[d * s->width + r] = r < t->rows ? t->q[r][d] * t->scale : 0;
-        s->max[r] = -__builtin_inff();
+        s->max[r] = LEAST_SCORE;
         s->sum[r] = 0;
     }
 }
@@ -148,10 +151,19 @@ static bool rows_visible(const weft_attention_task *t, float *visible, int width
     return masked;
 }
 
+/* What a row's values are divided by, as a factor; `unit` is the log of the base that max and the sum are kept in. */
+static float row_finish(const weft_attention_task *t, int r, float max, float sum, float unit) {
+    if (!t->log_sums) return 1.0f / sum;
+    bool sees = t->visible[r] > 0;
+    t->log_sums[r] = sees ? (float)((double)max * (double)unit + __builtin_log((double)sum)) : -__builtin_inff();
+    return sees ? 1.0f / sum : 0;
+}
+
 /* out = values [rows][padded] / sum */
-static void tile_finish(const weft_attention_task *t, const float *values, int padded, const float *sum) {
+static void tile_finish(const weft_attention_task *t, const float *values, int padded, const float *max,
+                        const float *sum, float unit) {
     for (int r = 0; r < t->rows; r++, values += padded) {
-        vf scale = vf_set(1.0f / sum[r]);
+        vf scale = vf_set(row_finish(t, r, max[r], sum[r], unit));
         int d = 0;
         for (; d + VF <= t->head_dim; d += VF) vf_store(t->out[r] + d, vf_mul(vf_load(values + d), scale));
         if (d < t->head_dim) vf_store_n(t->out[r] + d, vf_mul(vf_load(values + d), scale), t->head_dim - d);
@@ -189,6 +201,7 @@ static void attend_tile(const weft_attention_task *t) {
     int64_t visible = 0;
     tile_start(t, s);
     for (int r = 0; r < t->rows; r++) visible = t->visible[r] > visible ? t->visible[r] : visible;
+    if (visible < 1) memset(s->values, 0, sizeof s->values); /* a part of which no row sees anything */
     for (int64_t first = 0; first < visible; first += PAGE) {
         int keys = visible - first < PAGE ? (int)(visible - first) : PAGE;
         int64_t stride;
@@ -204,7 +217,7 @@ static void attend_tile(const weft_attention_task *t) {
         rows = page_rows(t, t->v_pages[first / PAGE], keys, s->page, &stride);
         product(s->values, s->padded, s->scores, s->width, 1, rows, stride, keys, t->rows, s->padded, first > 0);
     }
-    tile_finish(t, s->values, s->padded, s->sum);
+    tile_finish(t, s->values, s->padded, s->max, s->sum, 1);
 }
 
 #ifdef HAVE_DOT2
@@ -331,7 +344,7 @@ WEFT_INLINE void attend_group(const weft_kv_format format, const weft_attention_
     int64_t visible = 0, stride = format == WEFT_KV_F32 ? t->kv_stride : dim;
     memset(s, 0, sizeof *s);
     for (int r = 0; r < GROUP; r++) {
-        s->max[r] = -__builtin_inff();
+        s->max[r] = LEAST_SCORE;
         if (r >= rows) continue;
         for (int d = 0; d < dim; d++) s->queries[r * padded + d] = t->q[r0 + r][d] * t->scale;
         if (t->visible[r0 + r] > visible) visible = t->visible[r0 + r];
@@ -347,8 +360,10 @@ WEFT_INLINE void attend_group(const weft_kv_format format, const weft_attention_
                                format == WEFT_KV_Q8 ? kv_scales(v, dim) : NULL);
         direct_values(format, s, shrink, v, stride, dim, padded, keys);
     }
-    for (int r = 0; r < rows; r++)
-        for (int d = 0; d < dim; d++) t->out[r0 + r][d] = s->values[r * padded + d] / s->sum[r];
+    for (int r = 0; r < rows; r++) {
+        float scale = row_finish(t, r0 + r, s->max[r], s->sum[r], 1);
+        for (int d = 0; d < dim; d++) t->out[r0 + r][d] = s->values[r * padded + d] * scale;
+    }
 }
 
 static void attend_f32(const weft_attention_task *t, int r0, int rows) {

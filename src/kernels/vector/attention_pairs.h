@@ -16,25 +16,26 @@ typedef struct pairs_state {
     int32_t page[PAGE * HALF_MAX];             /* keys [key][half], or values [key / 2][padded], as pairs */
     float values[ROWS_MAX * DIM_MAX];          /* [rows][padded] */
     float key_scales[PAGE], value_scales[PAGE], weight_scales[PAGE];
-    float key_shifts[PAGE];                    /* products of bytes only: what the bias of the queries adds */
+    int32_t key_starts[PAGE];                  /* what sums of scores start from: less what the bias of queries adds */
     float query_scales[ROWS_MAX], visible[ROWS_MAX], max[ROWS_MAX], sum[ROWS_MAX], shrink[ROWS_MAX], gain[ROWS_MAX];
     int width, half, padded;
+    bool bytes;                                /* scores by products of bytes, keys read in place */
 } pairs_state;
 _Static_assert(sizeof(pairs_state) <= WEFT_ATTENTION_SCRATCH_BYTES, "the scratch holds the state of a tile");
 
 /* ---- products ---- */
 
-/* sums[rows][nv vectors] = sum over k of a[i * a_m + k * a_k] . b[k * ldb + …], then `STORE(i)`. */
-#define PAIR_TILE(DOT, STORE)                                                                                          \
+/* sums[rows][nv vectors] = START(i) + sum over k of a[i * a_m + k * a_k] . b[k * ldb + …], then STORE(i). */
+#define PAIR_TILE(START, DOT, STORE)                                                                                          \
     vi b0, b1;                                                                                                         \
-    EACH_TILE_ROW(PAIR_DECLARE)                                                                                        \
+    EACH_TILE_ROW(START)                                                                                        \
     for (; k > 0; k--, a += a_k, b += ldb) {                                                                           \
         b0 = vi_load(b);                                                                                               \
         b1 = nv > 1 ? vi_load(b + VF) : b0;                                                                            \
         EACH_TILE_ROW(DOT)                                                                                             \
     }                                                                                                                  \
     EACH_TILE_ROW(STORE)
-#define PAIR_DECLARE(i) vi c##i##_0 = vi_set(0), c##i##_1 = c##i##_0;
+#define FROM_ZERO(i) vi c##i##_0 = vi_set(0), c##i##_1 = c##i##_0;
 #define PAIR_DOT(i)                                                                                                    \
     if (rows > i) {                                                                                                    \
         vi factor = vi_spread(a + i * a_m);                                                                            \
@@ -42,10 +43,23 @@ _Static_assert(sizeof(pairs_state) <= WEFT_ATTENTION_SCRATCH_BYTES, "the scratch
         if (nv > 1) c##i##_1 = vi_dot2(c##i##_1, factor, b1);                                                          \
     }
 
+#ifdef HAVE_DOT4
+#define SCORE_DOT(i)                                                                                                   \
+    if (rows > i) {                                                                                                    \
+        vi factor = vi_spread(a + i * a_m);                                                                            \
+        c##i##_0 = bytes ? vi_dot4(c##i##_0, b0, factor) : vi_dot2(c##i##_0, factor, b0);                              \
+        if (nv > 1) c##i##_1 = bytes ? vi_dot4(c##i##_1, b1, factor) : vi_dot2(c##i##_1, factor, b1);                  \
+    }
+#else
+#define SCORE_DOT PAIR_DOT
+#endif
+
 /* scores[i][…] = sum * key_scale[i] * query_scale[…] */
-WEFT_INLINE void score_tile(const int rows, const int nv, float *scores, int64_t ldc, const int32_t *a, int64_t a_k,
-                            int64_t a_m, const int32_t *b, int64_t ldb, int64_t k, const float *key_scales,
-                            const float *query_scales) {
+WEFT_INLINE void score_tile(const bool bytes, const int rows, const int nv, float *scores, int64_t ldc,
+                            const int32_t *a, int64_t a_m, const int32_t *b, int64_t ldb, int64_t k,
+                            const float *key_scales, const int32_t *starts, const float *query_scales) {
+    const int64_t a_k = 1;
+    (void)bytes;
     vf q0 = vf_load(query_scales), q1 = nv > 1 ? vf_load(query_scales + VF) : q0;
 #define STORE(i)                                                                                                       \
     if (rows > i) {                                                                                                    \
@@ -53,7 +67,9 @@ WEFT_INLINE void score_tile(const int rows, const int nv, float *scores, int64_t
         vf_store(scores + i * ldc, vf_mul(vi_to_f32(c##i##_0), vf_mul(scale, q0)));                                    \
         if (nv > 1) vf_store(scores + i * ldc + VF, vf_mul(vi_to_f32(c##i##_1), vf_mul(scale, q1)));                   \
     }
-    PAIR_TILE(PAIR_DOT, STORE)
+#define FROM_START(i) vi c##i##_0 = rows > i ? vi_spread(starts + i) : vi_set(0), c##i##_1 = c##i##_0;
+    PAIR_TILE(FROM_START, SCORE_DOT, STORE)
+#undef FROM_START
 #undef STORE
 }
 
@@ -68,7 +84,7 @@ WEFT_INLINE void value_tile(const int rows, const int nv, float *values, int64_t
         vf_store(row, vf_fma(vi_to_f32(c##i##_0), factor, vf_mul(vf_load(row), keep)));                                \
         if (nv > 1) vf_store(row + VF, vf_fma(vi_to_f32(c##i##_1), factor, vf_mul(vf_load(row + VF), keep)));          \
     }
-    PAIR_TILE(PAIR_DOT, STORE)
+    PAIR_TILE(FROM_ZERO, PAIR_DOT, STORE)
 #undef STORE
 }
 
@@ -83,22 +99,35 @@ WEFT_INLINE void value_tile(const int rows, const int nv, float *values, int64_t
 #define ROW_BLOCK_HEIGHT(height)                                                                                       \
     if (m - i >= height) step = height;
 
-static void pair_scores(pairs_state *s, int m) {
-    int64_t width = s->width, half = s->half;
+/* Scores of m keys, rows of `length` words. */
+WEFT_INLINE void page_scores(const bool bytes, pairs_state *s, const int32_t *keys, int64_t length, int m) {
+    int64_t width = s->width;
 #define TILE(height)                                                                                                   \
     case height:                                                                                                       \
         for (int col = 0; col < width; col += 2 * VF) {                                                                \
             if (width - col >= 2 * VF)                                                                                 \
-                score_tile(height, 2, s->scores + i * width + col, width, s->page + i * half, 1, half,                 \
-                           s->queries + col, width, half, s->key_scales + i, s->query_scales + col);                   \
+                score_tile(bytes, height, 2, s->scores + i * width + col, width, keys + i * length, length,            \
+                           s->queries + col, width, length, s->key_scales + i, s->key_starts + i,                      \
+                           s->query_scales + col);                                                                     \
             else                                                                                                       \
-                score_tile(height, 1, s->scores + i * width + col, width, s->page + i * half, 1, half,                 \
-                           s->queries + col, width, half, s->key_scales + i, s->query_scales + col);                   \
+                score_tile(bytes, height, 1, s->scores + i * width + col, width, keys + i * length, length,            \
+                           s->queries + col, width, length, s->key_scales + i, s->key_starts + i,                      \
+                           s->query_scales + col);                                                                     \
         }                                                                                                              \
         break;
     ROW_BLOCKS(m, TILE)
 #undef TILE
 }
+
+static void pair_scores(pairs_state *s, int m) {
+    page_scores(false, s, s->page, s->half, m);
+}
+
+#ifdef HAVE_DOT4
+static void byte_scores(const weft_attention_task *t, pairs_state *s, const void *slab, int m) {
+    page_scores(true, s, slab, t->head_dim / 4, m);
+}
+#endif
 
 static void pair_values(pairs_state *s, int m, int pairs) {
     int64_t width = s->width, padded = s->padded;
@@ -133,6 +162,28 @@ WEFT_INLINE const int8_t *page_bytes(const weft_attention_task *t, const void *s
     memcpy(room, row, (size_t)t->head_dim);
     return room;
 }
+
+#ifdef HAVE_DOT4
+/* Queries are stored as value + 128, so every score comes out 128 times the sum of its key too large. */
+static void byte_keys(const weft_attention_task *t, pairs_state *s, const void *slab, int keys) {
+    const vi bias = vi_set((int)0x80808080u);
+    int dim = t->head_dim;
+    memcpy(s->key_scales, kv_scales(slab, dim), (size_t)keys * sizeof(float));
+    for (int key = 0; key < keys; key += 4) { /* rows past the last key are there, whatever they hold */
+        const int8_t *row = (const int8_t *)slab + (size_t)key * (size_t)dim;
+        vi a0 = vi_set(0), a1 = a0, a2 = a0, a3 = a0;
+        for (int d = 0; d < dim; d += 4 * VF, row += 4 * VF) {
+            a0 = vi_dot4(a0, bias, vi_load(row));
+            a1 = vi_dot4(a1, bias, vi_load(row + dim));
+            a2 = vi_dot4(a2, bias, vi_load(row + 2 * dim));
+            a3 = vi_dot4(a3, bias, vi_load(row + 3 * dim));
+        }
+        float sums[4];
+        vf_sum4(sums, vi_to_f32(a0), vi_to_f32(a1), vi_to_f32(a2), vi_to_f32(a3));
+        for (int i = 0; i < 4; i++) s->key_starts[key + i] = -(int32_t)sums[i];
+    }
+}
+#endif
 
 static void pair_keys(const weft_attention_task *t, pairs_state *s, const void *slab, int keys) {
     int8_t room[2 * DIM_MAX] = {0};
@@ -179,7 +230,7 @@ static void pair_softmax(pairs_state *s, int keys, bool masked, float factor) {
     for (int r = 0; r < width; r += VF) {
         float *column = s->scores + r;
         int32_t *weights = (int32_t *)s->scores + r; /* pair i takes the place of row i, which has been read by then */
-        vf seen = vf_load(s->visible + r), before = vf_load(s->max + r), max = vf_set(-3e38f), sum = vf_zero();
+        vf seen = vf_load(s->visible + r), before = vf_load(s->max + r), max = vf_set(LEAST_SCORE), sum = vf_zero();
         for (int key = 0; key < keys; key++) {
             vf score = vf_load(column + key * width);
             if (masked) {
@@ -219,17 +270,32 @@ static void pair_query(const weft_attention_task *t, pairs_state *s, int r) {
     vf largest = vf_zero();
     memcpy(row, t->q[r], (size_t)t->head_dim * sizeof *row);
     for (int d = 0; d < 2 * s->half; d += VF) largest = vf_max(vf_abs(vf_load(row + d)), largest);
-    float max = vf_largest(largest), inverse = max > 0 ? 32767.0f / max : 0;
+    const float top = s->bytes ? 127.0f : 32767.0f;
+    float max = vf_largest(largest), inverse = max > 0 ? top / max : 0;
     if (!(inverse <= 3e38f)) inverse = 0;
-    s->query_scales[r] = max / 32767.0f * t->scale * 1.44269504088896341f;
+    s->query_scales[r] = max / top * t->scale * 1.44269504088896341f;
     /* a NaN has to come out as one: it leaves no trace in the integers */
     for (int d = 0; d < t->head_dim; d++)
         if (row[d] != row[d]) s->query_scales[r] = row[d];
-    vf factor = vf_set(inverse), limit = vf_set(32767), minus_limit = vf_set(-32767);
+    vf factor = vf_set(inverse), limit = vf_set(top), minus_limit = vf_set(-top);
     for (int d = 0; d < 2 * s->half; d += VF)
         vi_store(rounded + d, vi_round(vf_max(vf_min(vf_mul(vf_load(row + d), factor), limit), minus_limit)));
-    for (int d = 0; d < s->half; d++)
+    for (int d = 0; s->bytes && d < t->head_dim; d++)
+        ((uint8_t *)(s->queries + d / 4 * s->width + r))[d % 4] = (uint8_t)(rounded[d] + 128);
+    for (int d = 0; !s->bytes && d < s->half; d++)
         s->queries[d * s->width + r] = (rounded[d] & 0xFFFF) | (int32_t)((uint32_t)rounded[d + s->half] << 16);
+}
+
+static void score_page(const weft_attention_task *t, pairs_state *s, const void *slab, int keys) {
+#ifdef HAVE_DOT4
+    if (s->bytes) {
+        byte_keys(t, s, slab, keys);
+        byte_scores(t, s, slab, keys);
+        return;
+    }
+#endif
+    pair_keys(t, s, slab, keys);
+    pair_scores(s, keys);
 }
 
 static void attend_pairs(const weft_attention_task *t) {
@@ -238,8 +304,14 @@ static void attend_pairs(const weft_attention_task *t) {
     s->width = (t->rows + VF - 1) / VF * VF;
     s->padded = (t->head_dim + VF - 1) / VF * VF;
     s->half = ((t->head_dim + 1) / 2 + VF - 1) / VF * VF;
+#ifdef HAVE_DOT4
+    s->bytes = t->head_dim % (4 * VF) == 0;
+#else
+    s->bytes = false;
+#endif
+    if (!s->bytes) memset(s->key_starts, 0, sizeof s->key_starts);
     for (int r = 0; r < s->width; r++) {
-        s->max[r] = -__builtin_inff();
+        s->max[r] = LEAST_SCORE;
         s->sum[r] = 0;
         if (r < t->rows) {
             visible = t->visible[r] > visible ? t->visible[r] : visible;
@@ -252,11 +324,10 @@ static void attend_pairs(const weft_attention_task *t) {
     memset(s->values, 0, (size_t)t->rows * (size_t)s->padded * sizeof(float));
     for (int64_t first = 0; first < visible; first += PAGE) {
         int keys = visible - first < PAGE ? (int)(visible - first) : PAGE;
-        pair_keys(t, s, t->k_pages[first / PAGE], keys);
-        pair_scores(s, keys);
+        score_page(t, s, t->k_pages[first / PAGE], keys);
         float factor = pair_page_values(t, s, t->v_pages[first / PAGE], keys);
         pair_softmax(s, keys, rows_visible(t, s->visible, s->width, first, keys), factor);
         pair_values(s, t->rows, (keys + 1) / 2);
     }
-    tile_finish(t, s->values, s->padded, s->sum);
+    tile_finish(t, s->values, s->padded, s->max, s->sum, 0.693147180559945309f);
 }

@@ -148,8 +148,10 @@ WEFT_INLINE vi vi_load(const void *p) {
 WEFT_INLINE void vi_store(void *p, vi v) {
     _mm256_storeu_si256(p, v);
 }
-WEFT_INLINE vi vi_spread(const int32_t *p) {
-    return _mm256_set1_epi32(*p);
+WEFT_INLINE vi vi_spread(const void *p) { /* 32 bits in all lanes */
+    int32_t word;
+    memcpy(&word, p, sizeof word);
+    return _mm256_set1_epi32(word);
 }
 WEFT_INLINE vi vi_round(vf v) {
     return _mm256_cvtps_epi32(v);

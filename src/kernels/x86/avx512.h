@@ -6,7 +6,11 @@
 
 #include "kernels/x86/common.h"
 
+#if defined(WITH_VNNI)
+#define LEVEL(name) weft_avx512vnni_##name
+#else
 #define LEVEL(name) weft_avx512_##name
+#endif
 
 enum { VF = 16, TILE_M = 14, TILE_N = 32 };
 /* Calls STEP(i) for the rows of a tile, and for every VF-th of 16 and 32. */
@@ -142,26 +146,45 @@ WEFT_INLINE vi vi_load(const void *p) {
 WEFT_INLINE void vi_store(void *p, vi v) {
     _mm512_storeu_si512(p, v);
 }
-WEFT_INLINE vi vi_spread(const int32_t *p) {
-    return _mm512_set1_epi32(*p);
+WEFT_INLINE vi vi_spread(const void *p) { /* 32 bits in all lanes */
+    int32_t word;
+    memcpy(&word, p, sizeof word);
+    return _mm512_set1_epi32(word);
 }
 WEFT_INLINE vi vi_round(vf v) {
     return _mm512_cvtps_epi32(v);
 }
-/* sum + a.low * b.low + a.high * b.high, lanes being pairs of int16 */
+/* sum + a.low * b.low + a.high * b.high, lanes being pairs of int16; and sum + the four products of the unsigned bytes
+ * of a and the signed bytes of b. In assembly, because gcc copies every sum of a tile to the stack otherwise; the
+ * emulation of the tests has only the intrinsics. */
 #define HAVE_DOT2
 #if defined(WITH_VNNI)
-WEFT_INLINE vi vi_dot2(vi sum, vi a, vi b) {
-    return _mm512_dpwssd_epi32(sum, a, b);
-}
-/* sum + the four products of unsigned bytes of a and signed bytes of b, lane by lane */
 #define HAVE_DOT4
+WEFT_INLINE vi vi_dot2(vi sum, vi a, vi b) {
+#if defined(WEFT_TESTS_EMULATED_IMMINTRIN_H)
+    return _mm512_dpwssd_epi32(sum, a, b);
+#else
+    __asm__("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
+    return sum;
+#endif
+}
 WEFT_INLINE vi vi_dot4(vi sum, vi a, vi b) {
+#if defined(WEFT_TESTS_EMULATED_IMMINTRIN_H)
     return _mm512_dpbusd_epi32(sum, a, b);
+#else
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
+    return sum;
+#endif
 }
 #else
 WEFT_INLINE vi vi_dot2(vi sum, vi a, vi b) {
+#if defined(WEFT_TESTS_EMULATED_IMMINTRIN_H)
     return _mm512_add_epi32(sum, _mm512_madd_epi16(a, b));
+#else
+    vi product;
+    __asm__("vpmaddwd %3, %2, %0\n\tvpaddd %0, %1, %1" : "=&v"(product), "+v"(sum) : "v"(a), "v"(b));
+    return sum;
+#endif
 }
 #endif
 WEFT_INLINE vi vi_set(int v) {

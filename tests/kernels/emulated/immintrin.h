@@ -12,6 +12,8 @@
 #define SIMDE_ENABLE_NATIVE_ALIASES
 #include <simde/x86/avx512.h>
 
+#undef _mm512_madd_epi16 /* SIMDe 0.7 gives this name the arguments of the masked form */
+#define _mm512_madd_epi16 simde_mm512_madd_epi16
 #undef _mm512_extractf32x8_ps
 #undef _mm512_maskz_loadu_ps
 #undef _mm512_mask_storeu_ps

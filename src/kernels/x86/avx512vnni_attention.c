@@ -1,0 +1,7 @@
+/* AVX-512 with VNNI: attention with products of bytes for scores and of 16-bit pairs for values. */
+#if defined(__x86_64__)
+#define WITH_VNNI
+#include "kernels/x86/avx512.h"
+
+#include "kernels/vector/attention.h"
+#endif
