@@ -88,7 +88,7 @@ weft_status weft_media_process_start(weft_media_process *process, const char *na
     char path[PATH_MAX];
     int ends[2];
     process->pid = 0;
-    process->socket = -1;
+    process->running = false;
     process->guards = 0;
     process->greeted = false;
     weft_wire_reader_init(&process->reader);
@@ -99,6 +99,7 @@ weft_status weft_media_process_start(weft_media_process *process, const char *na
     fcntl(ends[0], F_SETFL, O_NONBLOCK);
     weft_status status = spawn(process, path, name, ends[1], limits, err);
     close(ends[1]);
+    process->running = status == WEFT_OK;
     if (status == WEFT_OK)
         process->socket = ends[0];
     else
@@ -106,16 +107,22 @@ weft_status weft_media_process_start(weft_media_process *process, const char *na
     return status;
 }
 
-bool weft_media_process_running(const weft_media_process *process) { return process->pid > 0; }
+void weft_media_process_adopt(weft_media_process *process, int socket) {
+    *process = (weft_media_process){.running = true, .socket = socket};
+    fcntl(socket, F_SETFL, O_NONBLOCK);
+    weft_wire_reader_init(&process->reader);
+}
+
+bool weft_media_process_running(const weft_media_process *process) { return process->running; }
 
 void weft_media_process_stop(weft_media_process *process) {
-    if (process->pid <= 0) return;
-    kill(process->pid, SIGKILL);
+    if (!process->running) return;
+    if (process->pid > 0) kill(process->pid, SIGKILL);
     close(process->socket);
-    while (waitpid(process->pid, NULL, 0) < 0 && errno == EINTR) {}
+    while (process->pid > 0 && waitpid(process->pid, NULL, 0) < 0 && errno == EINTR) {}
     weft_wire_reader_next(&process->reader);
     process->pid = 0;
-    process->socket = -1;
+    process->running = false;
 }
 
 /* ---- how it ended ----------------------------------------------------------------------------------------------- */
@@ -141,15 +148,15 @@ static weft_status explain_end(int how, weft_error *err) {
 static weft_status end_of(weft_media_process *process, weft_error *err) {
     double deadline = weft_now_ms() + END_WAIT_MS;
     int how = 0;
-    pid_t got;
-    while ((got = waitpid(process->pid, &how, WNOHANG)) == 0 && weft_now_ms() < deadline) poll(NULL, 0, 1);
-    if (got != process->pid) {
+    pid_t got = 0;
+    while (process->pid > 0 && (got = waitpid(process->pid, &how, WNOHANG)) == 0 && weft_now_ms() < deadline) poll(NULL, 0, 1);
+    if (got <= 0) {
         weft_media_process_stop(process);
         return weft_fail(err, WEFT_ERR_INTERNAL, "the decoder hung up");
     }
     close(process->socket);
     process->pid = 0;
-    process->socket = -1;
+    process->running = false;
     weft_wire_reader_next(&process->reader);
     return explain_end(how, err);
 }

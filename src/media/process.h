@@ -11,7 +11,8 @@
 #include "media/protocol.h"
 
 typedef struct weft_media_process {
-    pid_t pid; /* 0: not running */
+    bool running;
+    pid_t pid; /* 0: none (see weft_media_process_adopt) */
     int socket;
     unsigned guards; /* of its HELLO */
     bool greeted;    /* HELLO has come */
@@ -25,6 +26,9 @@ weft_status weft_media_program(const char *name, char *path, size_t room, weft_e
 /* Starts it; does not wait for it. `limits`: memory and CPU time. */
 weft_status weft_media_process_start(weft_media_process *process, const char *name, const weft_media_limits *limits,
                                      weft_error *err);
+/* For tests: speaks to whatever is behind `socket`, which becomes the process's. */
+void weft_media_process_adopt(weft_media_process *process, int socket);
+void weft_media_session_adopt(weft_media_session *session, int socket); /* as the worker of pictures and of clips */
 bool weft_media_process_running(const weft_media_process *process);
 /* Kills it with all it has begun, and waits for its end. */
 void weft_media_process_stop(weft_media_process *process);

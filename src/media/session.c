@@ -96,6 +96,11 @@ void weft_media_session_free(weft_media_session *s) {
     free(s);
 }
 
+void weft_media_session_adopt(weft_media_session *s, int socket) {
+    weft_media_process_adopt(&s->processes[PICTURES], socket);
+    weft_media_process_adopt(&s->processes[CLIPS], dup(socket));
+}
+
 unsigned weft_media_guards(const weft_media_session *s) { return s->processes[s->serving].guards; }
 const weft_image *weft_media_image(const weft_media_session *s) { return &s->image; }
 const weft_clip_plan *weft_media_clip(const weft_media_session *s) { return s->clip_open && s->seconds ? &s->plan : NULL; }
