@@ -92,7 +92,7 @@ typedef struct bench {
     int head_dim, heads, kv_heads, rows;
     int64_t depth, pages;
     char *slabs; /* [kv_heads][pages][2] */
-    size_t slab_bytes;
+    size_t key_bytes, value_bytes; /* of a slab */
     float *q, *out; /* [rows][heads][head_dim] */
 } bench;
 
@@ -115,8 +115,8 @@ static void body(void *context, int64_t begin, int64_t end, int thread) {
                 visible[n] = b->depth + r + 1;
             }
         for (int64_t p = 0; p < b->pages; p++) {
-            k[p] = b->slabs + (size_t)((head * b->pages + p) * 2) * b->slab_bytes;
-            v[p] = (const char *)k[p] + b->slab_bytes;
+            k[p] = b->slabs + (size_t)(head * b->pages + p) * (b->key_bytes + b->value_bytes);
+            v[p] = (const char *)k[p] + b->key_bytes;
         }
         weft_attention_task task = {.q = q, .out = out, .rows = n, .head_dim = b->head_dim, .visible = visible,
                                     .format = b->format, .k_pages = k, .v_pages = v, .kv_stride = b->head_dim,
@@ -136,13 +136,16 @@ static void run(const weft_compute *compute, const char *name, weft_kv_format fo
     bench b = {.compute = compute, .format = format, .head_dim = dim, .heads = heads, .kv_heads = kv_heads,
                .rows = rows, .depth = depth, .pages = (depth + rows + WEFT_KV_PAGE_ROWS - 1) / WEFT_KV_PAGE_ROWS};
     uint64_t seed = 1;
-    b.slab_bytes = weft_kv_slab_bytes(format, dim);
-    b.slabs = aligned_alloc(64, b.slab_bytes * 2 * (size_t)(b.pages * kv_heads));
+    b.key_bytes = weft_kv_slab_bytes(weft_kv_part(format, 0), dim);
+    b.value_bytes = weft_kv_slab_bytes(weft_kv_part(format, 1), dim);
+    b.slabs = aligned_alloc(64, (b.key_bytes + b.value_bytes) * (size_t)(b.pages * kv_heads));
     float row[256];
     for (int64_t s = 0; s < b.pages * kv_heads * 2; s++)
         for (int r = 0; r < WEFT_KV_PAGE_ROWS; r++) {
             for (int d = 0; d < dim; d++) row[d] = noise(&seed);
-            weft_compute_kernels(compute)->kv_store(b.slabs + (size_t)s * b.slab_bytes, format, dim, r, row);
+            weft_compute_kernels(compute)->kv_store(
+                b.slabs + (size_t)(s / 2) * (b.key_bytes + b.value_bytes) + (s % 2 ? b.key_bytes : 0),
+                weft_kv_part(format, (int)(s % 2)), dim, r, row);
         }
     size_t values = (size_t)rows * (size_t)heads * (size_t)dim;
     b.q = malloc(values * sizeof(float));
@@ -159,7 +162,7 @@ static void run(const weft_compute *compute, const char *name, weft_kv_format fo
     double keys = (double)depth + (double)rows / 2;
     printf("%-5s dim %3d rows %3d depth %5lld: %7.1f GFLOPS  %5.1f GB/s of keys and values\n", name, dim, rows,
            (long long)depth, 4.0 * keys * rows * heads * dim / best / 1e9,
-           (double)b.slab_bytes / WEFT_KV_PAGE_ROWS * 2 * keys * kv_heads / best / 1e9);
+           (double)(b.key_bytes + b.value_bytes) / WEFT_KV_PAGE_ROWS * keys * kv_heads / best / 1e9);
     free(b.slabs);
     free(b.q);
     free(b.out);
@@ -188,7 +191,7 @@ int main(int argc, char **argv) {
     static const struct {
         const char *name;
         weft_kv_format format;
-    } formats[] = {{"f32", WEFT_KV_F32}, {"f16", WEFT_KV_F16}, {"q8", WEFT_KV_Q8}};
+    } formats[] = {{"f32", WEFT_KV_F32}, {"f16", WEFT_KV_F16}, {"q8", WEFT_KV_Q8}, {"q8q4", WEFT_KV_Q8Q4}, {"q4", WEFT_KV_Q4}};
     for (size_t f = 0; f < sizeof formats / sizeof formats[0]; f++) {
         run(compute, formats[f].name, formats[f].format, 128, heads, kv_heads, 256, 4096);
         run(compute, formats[f].name, formats[f].format, 128, heads, kv_heads, 1, 8192);

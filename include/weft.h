@@ -61,7 +61,7 @@ typedef struct weft_engine_options { /* zero means the default everywhere */
     uint64_t memory_bytes;  /* budget for the KV cache; 0: a quarter of the machine's memory */
     int64_t context_length; /* positions per request at most; 0: the model's */
     bool exact;             /* f32 everywhere, for parity with the reference */
-    const char *kv;         /* how keys and values are kept: "f32", "f16", "q8"; NULL: f32 when exact, else q8 */
+    const char *kv;         /* how keys and values are kept: "f32", "f16", "q8", "q8q4", "q4"; NULL: f32 when exact, else q8 */
     const char *const *media_roots; /* folders from which file:// URLs may be read, NULL-terminated; NULL: none */
     bool allow_urls;        /* fetch http: and https: URLs of requests, from public addresses */
     const char *const *private_networks; /* further networks that URLs may lead to ("192.168.1.0/24"), NULL-terminated; NULL: none */

@@ -78,7 +78,7 @@ typedef struct weft_cli_model {
     {"--threads", "-t", WEFT_OPTION_INT, &(m).threads, "threads (default: physical cores)"},                               \
         {"--memory", NULL, WEFT_OPTION_BYTES, &(m).memory, "budget of the KV cache, as 4G (default: a quarter of memory)"},    \
         {"--context", NULL, WEFT_OPTION_INT, &(m).context, "positions of a conversation at most (default: the model's)"},      \
-        {"--kv", NULL, WEFT_OPTION_TEXT, &(m).kv, "keys and values as f32, f16 or q8 (default: q8; with --exact f32)"},        \
+        {"--kv", NULL, WEFT_OPTION_TEXT, &(m).kv, "keys and values as f32, f16, q8, q8q4 or q4 (default: q8; with --exact f32)"},        \
         {"--exact", NULL, WEFT_OPTION_FLAG, &(m).exact, "f32 throughout, for parity with the reference"},                      \
         {"--cpu", NULL, WEFT_OPTION_TEXT, &(m).cpu, "highest kernel level: ref, avx2, avx512, neon (default: the CPU's best)"}
 

@@ -19,6 +19,22 @@ typedef struct attention_job {
 
 enum { PART_PAGES_MIN = 4 }; /* merging costs more than it gains on less */
 
+/* x = H x / sqrt(n), H the Hadamard matrix of order n, for each run of n values of x; n is the largest power of two that
+ * divides dim. Orthogonal, so q k^T stays as it is, while the few large channels that Qwen3's keys have are spread over
+ * all of them and four bits suffice (QuaRot, arXiv 2404.00456). */
+static void hadamard(float *x, int64_t dim) {
+    int64_t n = dim & -dim;
+    float scale = 1.0f / sqrtf((float)n);
+    for (int64_t half = 1; half < n; half *= 2)
+        for (int64_t at = 0; at < dim; at += 2 * half)
+            for (int64_t i = at; i < at + half; i++) {
+                float a = x[i], b = x[i + half];
+                x[i] = a + b;
+                x[i + half] = a - b;
+            }
+    for (int64_t i = 0; i < dim; i++) x[i] *= scale;
+}
+
 /* Rows [begin, end): norm and turn q and k, store k and v. */
 static void prepare_rows(void *context, int64_t begin, int64_t end, int thread) {
     (void)thread;
@@ -29,6 +45,7 @@ static void prepare_rows(void *context, int64_t begin, int64_t end, int thread) 
     const weft_kv_geometry *g = &d->geometry;
     int64_t hd = text->head_dim, pairs = d->rope.pairs;
     float eps = (float)text->rms_norm_eps;
+    bool spread = weft_kv_part(g->format, 0) == WEFT_KV_Q4;
     for (int64_t r = begin; r < end; r++) {
         const weft_step_row *row = &job->rows[r];
         const float *cos_row = d->cos + r * pairs, *sin_row = d->sin + r * pairs;
@@ -36,6 +53,7 @@ static void prepare_rows(void *context, int64_t begin, int64_t end, int thread) 
             float *q = d->q + (r * text->heads + h) * hd;
             kernels->rms_norm(q, q, job->weights->q_norm, hd, eps);
             kernels->rope_half(q, cos_row, sin_row, pairs);
+            if (spread) hadamard(q, hd);
         }
         char *page = row->pages[row->index / WEFT_KV_PAGE_ROWS];
         int slot = (int)(row->index % WEFT_KV_PAGE_ROWS);
@@ -44,8 +62,11 @@ static void prepare_rows(void *context, int64_t begin, int64_t end, int thread) 
             const float *v = d->v + (r * text->kv_heads + h) * hd;
             kernels->rms_norm(k, k, job->weights->k_norm, hd, eps);
             kernels->rope_half(k, cos_row, sin_row, pairs);
-            kernels->kv_store(page + weft_kv_slab_offset(g, job->layer, 0, h), g->format, g->head_dim, slot, k);
-            kernels->kv_store(page + weft_kv_slab_offset(g, job->layer, 1, h), g->format, g->head_dim, slot, v);
+            if (spread) hadamard(k, hd);
+            kernels->kv_store(page + weft_kv_slab_offset(g, job->layer, 0, h), weft_kv_part(g->format, 0),
+                              g->head_dim, slot, k);
+            kernels->kv_store(page + weft_kv_slab_offset(g, job->layer, 1, h), weft_kv_part(g->format, 1),
+                              g->head_dim, slot, v);
         }
     }
 }

@@ -74,7 +74,7 @@ static void fill_depth(bench_run *run) {
             for (int64_t head = 0; head < g->kv_heads; head++)
                 for (int slot = 0; slot < WEFT_KV_PAGE_ROWS; slot++) {
                     for (int i = 0; i < g->head_dim; i++) row[i] = random_value(&run->random);
-                    kernels->kv_store(first + weft_kv_slab_offset(g, layer, which, head), g->format, g->head_dim, slot,
+                    kernels->kv_store(first + weft_kv_slab_offset(g, layer, which, head), weft_kv_part(g->format, which), g->head_dim, slot,
                                       row);
                 }
     for (int64_t s = 0; s < run->batch; s++)

@@ -60,19 +60,27 @@ typedef struct weft_matrix {
 /* Views of rows [first, first + count) of a matrix that is not transposed; panels stay where first is a multiple of 16. */
 weft_matrix weft_matrix_rows(const weft_matrix *w, int64_t first, int64_t count);
 
-/* How keys and values are stored in a page of the KV cache. */
+/* How keys and values are stored in a page of the KV cache. The first three and WEFT_KV_Q4 name the layout of a slab;
+ * see kv_rows.h for that of WEFT_KV_Q4. */
 typedef enum weft_kv_format {
     WEFT_KV_F32,
     WEFT_KV_F16,
     WEFT_KV_Q8, /* int8 [128][head_dim], then f32 scale[128]: value = q * scale of its row, scale = max|x| / 127 */
+    WEFT_KV_Q4,   /* 4 bits in groups of 32 with an f16 scale; the decoder spreads keys before, see attention.c there */
+    WEFT_KV_Q8Q4, /* keys as WEFT_KV_Q8, values as WEFT_KV_Q4 */
 } weft_kv_format;
+
+/* The layout of the slabs of keys (which = 0) and of values (1). */
+static inline weft_kv_format weft_kv_part(weft_kv_format format, int which) {
+    return format != WEFT_KV_Q8Q4 ? format : which ? WEFT_KV_Q4 : WEFT_KV_Q8;
+}
 
 enum { WEFT_KV_PAGE_ROWS = 128 };
 
-/* "f32", "f16", "q8" ("q8_0" is understood too); another name is an error that lists them. */
+/* "f32", "f16", "q8", "q8q4" or "q4" ("q8_0" and "q4_0" are understood too); another name is an error that lists them. */
 weft_status weft_kv_format_from_name(const char *name, weft_kv_format *format, weft_error *err);
 
-/* Bytes of one slab: 128 rows of keys (or values) of one kv head, a multiple of 64. */
+/* Bytes of one slab: 128 rows of keys (or values) of one kv head, a multiple of 64; `format` is that of the slab. */
 size_t weft_kv_slab_bytes(weft_kv_format format, int head_dim);
 
 /* One block of query rows against the keys and values of one kv head, softmax(q k^T * scale) v, without ever writing a
@@ -158,9 +166,9 @@ typedef struct weft_kernels {
     void (*gelu_tanh)(float *x, int64_t n); /* 0.5x(1+tanh(sqrt(2/pi)(x+0.044715x^3))) */
     void (*gelu_erf)(float *x, int64_t n);                                        /* 0.5x(1+erf(x/sqrt(2))) */
     void (*softmax)(float *x, int64_t n);                                         /* in place, max subtracted */
-    /* Stores one row of head_dim floats as row `row` of a slab. */
+    /* Stores one row of head_dim floats as row `row` of a slab, whose format is not WEFT_KV_Q8Q4. */
     void (*kv_store)(void *slab, weft_kv_format format, int head_dim, int row, const float *x);
-    /* For formats of 8 bits and more than eight rows, queries may be rounded to 15 bits of their row's maximum (7
+    /* Slabs of 4 bits are read as rows of 8 bits (kv_rows.h). For formats of 8 and 4 bits and more than eight rows, queries may be rounded to 15 bits of their row's maximum (7
      * with AVX-512 VNNI) and probabilities to 15 bits of the largest of their page. */
     void (*attention)(const weft_attention_task *task);
 } weft_kernels;

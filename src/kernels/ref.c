@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernels/kv_rows.h"
 #include "kernels/scalar.h"
 #include "kernels/variants.h"
 
@@ -117,6 +118,8 @@ static void ref_kv_store(void *slab, weft_kv_format format, int head_dim, int ro
     } else if (format == WEFT_KV_F16) {
         uint16_t *out = (uint16_t *)slab + at;
         for (int i = 0; i < head_dim; i++) out[i] = weft_f32_to_f16(x[i]);
+    } else if (format == WEFT_KV_Q4) {
+        weft_kv_store_q4(slab, head_dim, row, x);
     } else {
         int8_t *out = (int8_t *)slab + at;
         float max = 0;
@@ -141,6 +144,14 @@ static void ref_kv_load(float *out, const void *slab, weft_kv_format format, int
     } else if (format == WEFT_KV_F16) {
         const uint16_t *in = (const uint16_t *)slab + (size_t)row * (size_t)head_dim;
         for (int i = 0; i < head_dim; i++) out[i] = weft_f16_to_f32(in[i]);
+    } else if (format == WEFT_KV_Q4) {
+        const uint8_t *in = weft_kv_q4_row(slab, head_dim, row);
+        for (int i = 0; i < head_dim; i++) {
+            int group = i / WEFT_KV_GROUP, j = i % WEFT_KV_GROUP;
+            uint8_t byte = in[group * WEFT_KV_GROUP_BYTES + j % WEFT_KV_GROUP_BYTES];
+            float d = weft_f16_to_f32(weft_load_u16(weft_kv_q4_scales(slab, head_dim, row) + 2 * group));
+            out[i] = d * (float)((j < WEFT_KV_GROUP_BYTES ? byte & 15 : byte >> 4) - 8);
+        }
     } else {
         const int8_t *in = (const int8_t *)slab + (size_t)row * (size_t)head_dim;
         float scale = weft_load_f32((const int8_t *)slab + (size_t)WEFT_KV_PAGE_ROWS * (size_t)head_dim +
@@ -166,8 +177,8 @@ static void ref_attention(const weft_attention_task *t) {
     for (int64_t i = 0; i < keys; i++) {
         int64_t page = i / WEFT_KV_PAGE_ROWS;
         int row = (int)(i % WEFT_KV_PAGE_ROWS);
-        ref_kv_load(key, t->k_pages[page], t->format, dim, t->kv_stride, row);
-        ref_kv_load(value, t->v_pages[page], t->format, dim, t->kv_stride, row);
+        ref_kv_load(key, t->k_pages[page], weft_kv_part(t->format, 0), dim, t->kv_stride, row);
+        ref_kv_load(value, t->v_pages[page], weft_kv_part(t->format, 1), dim, t->kv_stride, row);
         for (int r = 0; r < t->rows; r++) {
             if (i >= t->visible[r]) continue;
             double score = 0;

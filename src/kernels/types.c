@@ -49,13 +49,14 @@ weft_status weft_kv_format_from_name(const char *name, weft_kv_format *format, w
     static const struct {
         const char *name;
         weft_kv_format format;
-    } names[] = {{"f32", WEFT_KV_F32}, {"f16", WEFT_KV_F16}, {"q8", WEFT_KV_Q8}, {"q8_0", WEFT_KV_Q8}};
+    } names[] = {{"f32", WEFT_KV_F32}, {"f16", WEFT_KV_F16}, {"q8", WEFT_KV_Q8}, {"q8_0", WEFT_KV_Q8},
+               {"q8q4", WEFT_KV_Q8Q4}, {"q4", WEFT_KV_Q4}, {"q4_0", WEFT_KV_Q4}};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strcmp(name, names[i].name) != 0) continue;
         *format = names[i].format;
         return WEFT_OK;
     }
-    return weft_fail(err, WEFT_ERR_INVALID, "'%.32s' is no format of keys and values: use f32, f16 or q8", name);
+    return weft_fail(err, WEFT_ERR_INVALID, "'%.32s' is no format of keys and values: use f32, f16, q8, q8q4 or q4", name);
 }
 
 size_t weft_kv_slab_bytes(weft_kv_format format, int head_dim) {
@@ -64,6 +65,8 @@ size_t weft_kv_slab_bytes(weft_kv_format format, int head_dim) {
     case WEFT_KV_F32: return values * sizeof(float);
     case WEFT_KV_F16: return values * sizeof(uint16_t);
     case WEFT_KV_Q8: return values + WEFT_KV_PAGE_ROWS * sizeof(float);
+    case WEFT_KV_Q4: return WEFT_KV_PAGE_ROWS * (size_t)((head_dim + 31) / 32) * (16 + sizeof(uint16_t));
+    case WEFT_KV_Q8Q4: break; /* two layouts: ask for weft_kv_part */
     }
     return 0;
 }

@@ -184,9 +184,9 @@ static void check_nan(const weft_kernels *k) {
 
 /* Equal bytes on all levels; the row's neighbours stay. */
 static void check_kv_store(const weft_kernels *k, uint64_t *seed) {
-    static const weft_kv_format formats[] = {WEFT_KV_F32, WEFT_KV_F16, WEFT_KV_Q8};
+    static const weft_kv_format formats[] = {WEFT_KV_F32, WEFT_KV_F16, WEFT_KV_Q8, WEFT_KV_Q4};
     for (int round = 0; round < ROUNDS(300); round++) {
-        weft_kv_format format = formats[round % 3];
+        weft_kv_format format = formats[round % 4];
         int dim = (int)random_between(seed, 8, 256), row = (int)random_between(seed, 0, 127);
         size_t bytes = weft_kv_slab_bytes(format, dim);
         uint8_t *want = aligned_alloc(64, bytes), *got = aligned_alloc(64, bytes);

@@ -20,6 +20,8 @@ static void check_table(void) {
     CHECK_INT(weft_kv_slab_bytes(WEFT_KV_F32, 72), 128 * 72 * 4);
     CHECK_INT(weft_kv_slab_bytes(WEFT_KV_F16, 72), 128 * 72 * 2);
     CHECK_INT(weft_kv_slab_bytes(WEFT_KV_Q8, 72), 128 * 72 + 128 * 4);
+    CHECK_INT(weft_kv_slab_bytes(WEFT_KV_Q4, 128), 128 * 64 + 128 * 4 * 2);
+    CHECK_INT(weft_kv_slab_bytes(WEFT_KV_Q4, 72) % 64, 0);
 }
 
 static void check_selection(void) {

@@ -177,7 +177,7 @@ def test_kv_formats_differ_by_their_rounding_only(request_file, tmp_path):
 
 
 def test_an_unknown_kv_format_is_named(request_file):
-    assert "f32, f16 or q8" in fail("generate", "--model", MODEL, "--request", request_file(), "--kv", "q3")
+    assert "f32, f16, q8, q8q4 or q4" in fail("generate", "--model", MODEL, "--request", request_file(), "--kv", "q3")
 
 
 def test_dump_writes_arrays(request_file, tmp_path):

@@ -9,6 +9,7 @@
  *
  * Few rows (decode): up to four rows at a time take dot products with each key as it streams from memory, and the same
  * with values; conversion happens in registers. */
+#include "kernels/kv_rows.h"
 #include "kernels/scalar.h"
 #include "kernels/variants.h"
 #include "kernels/vector/math.h"
@@ -19,12 +20,27 @@ enum {
     DIM_MAX = 256,
     ROWS_MAX = WEFT_ATTENTION_ROWS_MAX,
     DIRECT_ROWS_MAX = 8, /* up to here the stream of keys bounds the time */
+    STATE_BYTES = 3 << 18, /* of the scratch; then there is room for a widened slab */
 };
 
 /* Where maxima start: finite, so that a row that sees nothing of a page leaves zeros and no NaN. */
 #define LEAST_SCORE (-3e38f)
 
 /* ---- pages ---- */
+
+/* How the kernels see the pages: those of 4 bits are widened to 8. */
+static weft_kv_format read_format(const weft_attention_task *t) {
+    return t->format == WEFT_KV_F32 || t->format == WEFT_KV_F16 ? t->format : WEFT_KV_Q8;
+}
+
+/* The slab of page `page` as read_format says, good until the next call. */
+static const void *read_page(const weft_attention_task *t, int which, int64_t page, int keys) {
+    const void *slab = which ? t->v_pages[page] : t->k_pages[page];
+    if (weft_kv_part(t->format, which) != WEFT_KV_Q4) return slab;
+    void *wide = (char *)t->scratch + STATE_BYTES;
+    weft_kv_widen_q4(wide, slab, t->head_dim, keys);
+    return wide;
+}
 
 /* VF values from index `at` of row `row` (or n < VF of them), without the row's scale. */
 WEFT_INLINE vf kv_vector(const weft_kv_format format, const void *slab, int64_t stride, int row, int at) {
@@ -96,7 +112,8 @@ typedef struct tile_state {
     int width;                                                               /* rows rounded up to whole vectors */
     int padded;                                                              /* head_dim likewise */
 } tile_state;
-_Static_assert(sizeof(tile_state) <= WEFT_ATTENTION_SCRATCH_BYTES, "the scratch holds the state of a tile");
+_Static_assert(STATE_BYTES + (PAGE + 2) * DIM_MAX <= WEFT_ATTENTION_SCRATCH_BYTES, "the scratch holds a widened slab");
+_Static_assert(sizeof(tile_state) <= STATE_BYTES, "the scratch holds the state of a tile");
 
 /* `a` has m rows; n is a multiple of VF. Heights beside TILE_M only serve the remainder. */
 static void product(float *c, int64_t ldc, const float *a, int64_t a_k, int64_t a_m, const float *b, int64_t ldb,
@@ -205,7 +222,7 @@ static void attend_tile(const weft_attention_task *t) {
     for (int64_t first = 0; first < visible; first += PAGE) {
         int keys = visible - first < PAGE ? (int)(visible - first) : PAGE;
         int64_t stride;
-        const float *rows = page_rows(t, t->k_pages[first / PAGE], keys, s->page, &stride);
+        const float *rows = page_rows(t, read_page(t, 0, first / PAGE, keys), keys, s->page, &stride);
         product(s->scores, s->width, rows, 1, stride, s->queries, s->width, t->head_dim, keys, s->width, false);
         tile_softmax(s, keys, rows_visible(t, s->visible, s->width, first, keys));
         for (int r = 0; first > 0 && r < t->rows; r++) {
@@ -214,7 +231,7 @@ static void attend_tile(const weft_attention_task *t) {
             for (int d = 0; d < s->padded; d += VF)
                 vf_store(values + d, vf_mul(vf_load(values + d), vf_set(s->shrink[r])));
         }
-        rows = page_rows(t, t->v_pages[first / PAGE], keys, s->page, &stride);
+        rows = page_rows(t, read_page(t, 1, first / PAGE, keys), keys, s->page, &stride);
         product(s->values, s->padded, s->scores, s->width, 1, rows, stride, keys, t->rows, s->padded, first > 0);
     }
     tile_finish(t, s->values, s->padded, s->max, s->sum, 1);
@@ -351,13 +368,16 @@ WEFT_INLINE void attend_group(const weft_kv_format format, const weft_attention_
     }
     for (int64_t first = 0; first < visible; first += PAGE) {
         int keys = visible - first < PAGE ? (int)(visible - first) : PAGE;
-        const void *k = t->k_pages[first / PAGE], *v = t->v_pages[first / PAGE];
+        const void *k = read_page(t, 0, first / PAGE, keys), *v;
+        float key_scales[PAGE];
         float shrink[GROUP] = {1, 1, 1, 1};
         direct_scores(format, s, k, stride, dim, padded, keys);
+        if (format == WEFT_KV_Q8) memcpy(key_scales, kv_scales(k, dim), sizeof key_scales);
+        v = read_page(t, 1, first / PAGE, keys);
         for (int r = 0; r < rows; r++)
-            shrink[r] =
-                direct_softmax(s, r, keys, t->visible[r0 + r] - first, format == WEFT_KV_Q8 ? kv_scales(k, dim) : NULL,
-                               format == WEFT_KV_Q8 ? kv_scales(v, dim) : NULL);
+            shrink[r] = direct_softmax(s, r, keys, t->visible[r0 + r] - first,
+                                       format == WEFT_KV_Q8 ? key_scales : NULL,
+                                       format == WEFT_KV_Q8 ? kv_scales(v, dim) : NULL);
         direct_values(format, s, shrink, v, stride, dim, padded, keys);
     }
     for (int r = 0; r < rows; r++) {
@@ -379,7 +399,7 @@ static void attend_q8(const weft_attention_task *t, int r0, int rows) {
 static void attention(const weft_attention_task *t) {
     if (t->rows > DIRECT_ROWS_MAX) {
 #ifdef HAVE_DOT2
-        if (t->format == WEFT_KV_Q8) {
+        if (read_format(t) == WEFT_KV_Q8) {
             attend_pairs(t);
             return;
         }
@@ -434,6 +454,8 @@ static void kv_store(void *slab, weft_kv_format format, int head_dim, int row, c
         memcpy((float *)slab + at, x, (size_t)head_dim * sizeof *x);
     else if (format == WEFT_KV_F16)
         store_f16((uint16_t *)slab + at, x, head_dim);
+    else if (format == WEFT_KV_Q4)
+        weft_kv_store_q4(slab, head_dim, row, x);
     else
         store_q8((int8_t *)slab + at, (float *)((int8_t *)slab + (size_t)PAGE * (size_t)head_dim) + row, x, head_dim);
 }

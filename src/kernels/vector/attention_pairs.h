@@ -21,7 +21,7 @@ typedef struct pairs_state {
     int width, half, padded;
     bool bytes;                                /* scores by products of bytes, keys read in place */
 } pairs_state;
-_Static_assert(sizeof(pairs_state) <= WEFT_ATTENTION_SCRATCH_BYTES, "the scratch holds the state of a tile");
+_Static_assert(sizeof(pairs_state) <= STATE_BYTES, "the scratch holds the state of a tile");
 
 /* ---- products ---- */
 
@@ -324,8 +324,8 @@ static void attend_pairs(const weft_attention_task *t) {
     memset(s->values, 0, (size_t)t->rows * (size_t)s->padded * sizeof(float));
     for (int64_t first = 0; first < visible; first += PAGE) {
         int keys = visible - first < PAGE ? (int)(visible - first) : PAGE;
-        score_page(t, s, t->k_pages[first / PAGE], keys);
-        float factor = pair_page_values(t, s, t->v_pages[first / PAGE], keys);
+        score_page(t, s, read_page(t, 0, first / PAGE, keys), keys);
+        float factor = pair_page_values(t, s, read_page(t, 1, first / PAGE, keys), keys);
         pair_softmax(s, keys, rows_visible(t, s->visible, s->width, first, keys), factor);
         pair_values(s, t->rows, (keys + 1) / 2);
     }
