@@ -79,9 +79,9 @@ int weft_engine_threads(const weft_engine *engine);
 
 /* ---- requests -------------------------------------------------------------------------------------------------- */
 
-/* Bytes that stand behind a URL. Called by weft_engine_submit, on the caller's thread. On success *data is the bytes,
- * owned by the engine from then on and freed with free(). */
-typedef weft_status weft_media_resolver(void *context, const char *url, void **data, size_t *size, weft_error *err);
+/* The file that stands behind a URL. Called by weft_engine_submit, on the caller's thread. On success *file is a descriptor of a
+ * regular file, open for reading only, owned by the engine from then on. */
+typedef weft_status weft_media_resolver(void *context, const char *url, int *file, weft_error *err);
 
 typedef struct weft_request_options {
     const char *json; /* an OpenAI chat completion request; copied where needed */
@@ -90,8 +90,8 @@ typedef struct weft_request_options {
     int64_t max_tokens; /* 0: the request's, else up to the context's end */
     weft_media_resolver *resolve; /* for URLs that are neither data: nor file: (uploaded files); NULL: refused */
     void *resolve_context;
-    /* Called by weft_engine_submit before the bytes behind a file: URL, and after those behind an http: URL, are kept in
-     * memory: BUSY refuses the request. NULL: there is no limit for all requests together. */
+    /* Called by weft_engine_submit for bytes that the request holds in memory beside its JSON: what was fetched from a URL,
+     * drawn pages of documents. BUSY refuses the request. NULL: there is no limit for all requests together. */
     weft_status (*reserve)(void *context, uint64_t bytes, weft_error *err);
     void *reserve_context;
     bool (*cancelled)(void *context); /* asked by weft_engine_submit while it fetches; NULL: never */

@@ -13,6 +13,9 @@ typedef struct chat_options {
     weft_cli_model model;
     weft_cli_list images;
     weft_cli_list videos;
+    weft_cli_list files;
+    const char *pages, *mode, *password;
+    int64_t dpi;
     const char *system;
     double temperature, top_p;
     int64_t top_k, seed, max_tokens;
@@ -32,6 +35,22 @@ static weft_status attach(conversation *chat, const char *kind, const char *path
     json_t *part = weft_cli_media_part(kind, path, err);
     if (!part) return err->status;
     json_array_append_new(chat->pending, part);
+    return WEFT_OK;
+}
+
+/* A document (or whatever the file is), with the options that were given for documents. */
+static weft_status attach_file(conversation *chat, const char *path, weft_error *err) {
+    const chat_options *o = chat->options;
+    const char *slash = strrchr(path, '/');
+    json_t *source = weft_cli_media_part("file", path, err);
+    if (!source) return err->status;
+    json_t *file = json_object_get(source, "file");
+    json_object_set_new(file, "filename", json_string(slash ? slash + 1 : path));
+    if (o->pages) json_object_set_new(file, "pages", json_string(o->pages));
+    if (o->mode) json_object_set_new(file, "mode", json_string(o->mode));
+    if (o->password) json_object_set_new(file, "password", json_string(o->password));
+    if (o->dpi > 0) json_object_set_new(file, "dpi", json_integer(o->dpi));
+    json_array_append_new(chat->pending, source);
     return WEFT_OK;
 }
 
@@ -150,13 +169,18 @@ static bool run_command(conversation *chat, char *line) {
     if (strcmp(line, "/quit") == 0 || strcmp(line, "/exit") == 0) return false;
     if (strcmp(line, "/clear") == 0) {
         start_over(chat);
+    } else if (strcmp(line, "/file") == 0 && *argument) {
+        if (attach_file(chat, argument, &err) != WEFT_OK)
+            weft_cli_fail(&err);
+        else
+            fprintf(stderr, "attached %s; ask about it\n", argument);
     } else if ((strcmp(line, "/image") == 0 || strcmp(line, "/video") == 0) && *argument) {
         if (attach(chat, line[1] == 'i' ? "image_url" : "video_url", argument, &err) != WEFT_OK)
             weft_cli_fail(&err);
         else
             fprintf(stderr, "attached %s; ask about it\n", argument);
     } else {
-        fprintf(stderr, "/image FILE   attach a picture to the next question\n/video FILE   attach a clip\n"
+        fprintf(stderr, "/image FILE   attach a picture to the next question\n/video FILE   attach a clip\n/file FILE    attach a PDF document\n"
                         "/clear        start a new conversation\n/quit         leave (or Ctrl+D); Ctrl+C stops an answer\n");
     }
     return true;
@@ -193,6 +217,7 @@ static int run_chat(chat_options *options, const weft_cli_list *words) {
     start_over(&chat);
     for (int i = 0; status == WEFT_OK && i < options->images.count; i++) status = attach(&chat, "image_url", options->images.items[i], &err);
     for (int i = 0; status == WEFT_OK && i < options->videos.count; i++) status = attach(&chat, "video_url", options->videos.items[i], &err);
+    for (int i = 0; status == WEFT_OK && i < options->files.count; i++) status = attach_file(&chat, options->files.items[i], &err);
     int code = 1;
     weft_cli_interrupted(); /* arms Ctrl+C */
     if (status != WEFT_OK) {
@@ -224,6 +249,11 @@ int weft_cmd_chat(int argc, char **argv) {
         WEFT_CLI_URL_OPTIONS(o.model),
         {"--image", "-i", WEFT_OPTION_LIST, &o.images, "a picture for the (first) question; may be repeated"},
         {"--video", NULL, WEFT_OPTION_LIST, &o.videos, "a clip for the (first) question; may be repeated"},
+        {"--file", "-f", WEFT_OPTION_LIST, &o.files, "a PDF document for the (first) question; may be repeated"},
+        {"--pages", NULL, WEFT_OPTION_TEXT, &o.pages, "pages of documents, as 1-3,7 (default: all)"},
+        {"--pdf-mode", NULL, WEFT_OPTION_TEXT, &o.mode, "what of documents is shown: pages, text, both (default: both)"},
+        {"--dpi", NULL, WEFT_OPTION_INT, &o.dpi, "resolution of document pages (default: 100)"},
+        {"--password", NULL, WEFT_OPTION_TEXT, &o.password, "password of encrypted documents"},
         {"--system", "-s", WEFT_OPTION_TEXT, &o.system, "system message"},
         {"--temperature", NULL, WEFT_OPTION_NUMBER, &o.temperature, "0 for the likeliest token (default: the checkpoint's)"},
         {"--top-p", NULL, WEFT_OPTION_NUMBER, &o.top_p, "nucleus sampling (default: the checkpoint's)"},

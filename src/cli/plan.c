@@ -33,7 +33,8 @@ static weft_status request_text(const plan_options *o, const weft_cli_list *file
     json_t *content = json_array(), *options = json_object();
     weft_status status = WEFT_OK;
     for (int i = 0; i < files->count && status == WEFT_OK; i++) {
-        json_t *part = weft_cli_media_part(is_clip(files->items[i]) ? "video_url" : "image_url", files->items[i], err);
+        /* a file part finds out by itself what it is; clips are named so that their container need not be known */
+        json_t *part = weft_cli_media_part(is_clip(files->items[i]) ? "video_url" : "file", files->items[i], err);
         if (part)
             json_array_append_new(content, part);
         else

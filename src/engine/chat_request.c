@@ -14,6 +14,8 @@ void weft_media_part_free(weft_media_part *part) {
         if (part->files[i].file) close(part->files[i].file - 1);
     }
     free(part->files);
+    free(part->page.rgb);
+    part->page.rgb = NULL;
     part->files = NULL;
     part->file_count = 0;
 }
@@ -21,6 +23,7 @@ void weft_media_part_free(weft_media_part *part) {
 void weft_chat_request_free(weft_chat_request *request) {
     for (int64_t i = 0; i < request->media_count; i++) weft_media_part_free(&request->media[i]);
     free(request->media);
+    weft_rendered_pages_free(&request->pages);
     json_decref(request->root);
     *request = (weft_chat_request){0};
 }
@@ -132,7 +135,7 @@ static weft_status parse_stops(weft_chat_request *request, weft_error *err) {
 
 static weft_status fetch_file(const json_t *url, const weft_media_policy *policy, weft_media_bytes *file, size_t *budget, weft_error *err) {
     if (!json_is_string(url)) return weft_fail(err, WEFT_ERR_INVALID, "the media part has no 'url' string");
-    WEFT_TRY(weft_media_fetch(json_string_value(url), policy, &file->data, &file->size, err));
+    WEFT_TRY(weft_media_fetch(json_string_value(url), policy, file, err));
     if (file->size > *budget)
         return weft_fail(err, WEFT_ERR_LIMIT, "the media of the request are over the limit of %d MiB together",
                          WEFT_REQUEST_MEDIA_BYTES_MAX >> 20);
@@ -211,7 +214,7 @@ static weft_status parse_media_part(const weft_chat_request *request, const json
 
 static weft_status collect_media(weft_chat_request *request, const weft_media_policy *policy, weft_error *err) {
     size_t budget = WEFT_REQUEST_MEDIA_BYTES_MAX;
-    int64_t images = 0, videos = 0;
+    int64_t images = 0, videos = 0, page_count = 0;
     size_t m;
     json_t *message;
     json_array_foreach(request->messages, m, message) {
@@ -219,8 +222,9 @@ static weft_status collect_media(weft_chat_request *request, const weft_media_po
         json_t *item;
         json_array_foreach(json_object_get(message, "content"), p, item) {
             bool video = false;
-            const json_t *holder = NULL, *url = media_url(item, &video, &holder);
-            if (!url) continue;
+            weft_rendered_page *page = page_count < request->pages.count && request->pages.pages[page_count].part == item ? &request->pages.pages[page_count++] : NULL;
+            const json_t *holder = NULL, *url = page ? NULL : media_url(item, &video, &holder);
+            if (!url && !page) continue;
             if (request->media_count == WEFT_REQUEST_MEDIA_MAX)
                 return weft_fail(err, WEFT_ERR_LIMIT, "more than %d pictures and clips in one request", WEFT_REQUEST_MEDIA_MAX);
             if (!request->media) request->media = calloc(WEFT_REQUEST_MEDIA_MAX, sizeof *request->media);
@@ -228,6 +232,12 @@ static weft_status collect_media(weft_chat_request *request, const weft_media_po
             weft_media_part *part = &request->media[request->media_count++];
             part->video = video;
             int64_t number = video ? ++videos : ++images;
+            if (page) { /* drawn at the size that the encoder takes: not to be resized again */
+                part->page = *page;
+                page->rgb = NULL;
+                part->min_pixels = part->max_pixels = part->page.width * part->page.height;
+                continue;
+            }
             weft_status status = parse_media_part(request, item, url, holder, policy, part, &budget, err);
             if (status != WEFT_OK) {
                 weft_error_prefix(err, "%s %lld", video ? "video" : "image", (long long)number);
@@ -312,6 +322,7 @@ weft_status weft_chat_request_parse(const weft_model *model, const weft_request_
     if (status == WEFT_OK) status = get_integer(request->root, "max_tokens", 1, INT32_MAX, &request->max_tokens, err);
     if (status == WEFT_OK) status = get_integer(request->root, "max_completion_tokens", 1, INT32_MAX, &request->max_tokens, err);
     if (options->max_tokens > 0) request->max_tokens = options->max_tokens;
+    if (status == WEFT_OK) status = weft_documents_expand(model, request->messages, policy, &request->pages, err);
     if (status == WEFT_OK) status = collect_media(request, policy, err);
     if (status != WEFT_OK) weft_chat_request_free(request);
     return status;

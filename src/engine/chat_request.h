@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "decoder/sampler.h"
+#include "engine/documents.h"
 #include "engine/media_source.h"
 #include "engine/model.h"
 #include "media/media.h"
@@ -17,14 +18,9 @@ enum {
     WEFT_REQUEST_MEDIA_BYTES_MAX = 1 << 30, /* encoded bytes of all media together */
 };
 
-typedef struct weft_media_bytes { /* of one file: in memory, or behind a descriptor */
-    void *data; /* owned */
-    size_t size;
-    int file; /* descriptor + 1 of a regular file open for reading, 0: the bytes are in `data`; owned */
-} weft_media_bytes;
-
 typedef struct weft_media_part {
     bool video;
+    weft_rendered_page page;         /* a picture that is drawn already (rgb not NULL); owned */
     weft_media_bytes *files;         /* one; several: a clip given as frames; owned */
     int64_t file_count;
     int64_t min_pixels, max_pixels;  /* 0: the checkpoint's */
@@ -37,6 +33,7 @@ typedef struct weft_chat_request {
     weft_chat_options chat;  /* tools, template kwargs, … */
     weft_media_part *media;  /* in the order of their places in the messages; owned */
     int64_t media_count;
+    weft_rendered_pages pages; /* of documents, until they have become media */
     weft_sampling sampling;
     bool plan;               /* ends once the prompt is known, with the plan as its answer */
     int64_t max_tokens;      /* 0: to the context's end */

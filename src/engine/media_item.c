@@ -77,8 +77,25 @@ static weft_status wait_for(weft_media_reader *reader, weft_media_item *item, in
 
 /* ---- pictures --------------------------------------------------------------------------------------------------- */
 
+/* A page of a document, drawn already. */
+static weft_status prepare_page(const weft_model *model, weft_pool *pool, weft_media_item *item, weft_error *err) {
+    const weft_rendered_page *page = &item->part.page;
+    weft_image image = {page->width, page->height, page->width, page->height, page->rgb};
+    weft_status status = weft_pixels_from_image(&image, &model->config->vision, &item->config, pool, &item->pixels, err);
+    item->width = page->width;
+    item->height = page->height;
+    item->frames = 1;
+    item->grid = item->pixels.grid;
+    weft_media_part_free(&item->part);
+    return status;
+}
+
 static weft_status prepare_image(const weft_model *model, weft_media_reader *reader, weft_pool *pool, int wait_ms, weft_media_item *item, bool *ready,
                                  weft_error *err) {
+    if (item->part.page.rgb) {
+        *ready = true;
+        return prepare_page(model, pool, item, err);
+    }
     if (!item->working) {
         int fd;
         WEFT_TRY(open_file(item, 0, true, &fd, err));

@@ -1,7 +1,6 @@
 /* From the URL of a media part to its bytes: see media_source.h. */
 #include "engine/media_source.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -90,24 +89,6 @@ static weft_status reserve(const weft_media_policy *policy, uint64_t bytes, weft
     return request->reserve ? request->reserve(request->reserve_context, bytes, err) : WEFT_OK;
 }
 
-/* All of an open file. It may change meanwhile: what has been reserved is what is read. */
-static weft_status read_all(int file, uint64_t bytes, void **data, size_t *size, weft_error *err) {
-    char *out = malloc(bytes ? (size_t)bytes : 1);
-    if (!out) return weft_fail(err, WEFT_ERR_MEMORY, "media: no memory for %llu bytes", (unsigned long long)bytes);
-    size_t at = 0;
-    for (ssize_t n = 1; at < bytes && n != 0;) {
-        n = pread(file, out + at, (size_t)bytes - at, (off_t)at);
-        if (n < 0 && errno != EINTR) {
-            free(out);
-            return weft_fail(err, WEFT_ERR_IO, "media: cannot be read: %s", strerror(errno));
-        }
-        at += n > 0 ? (size_t)n : 0;
-    }
-    *data = out;
-    *size = at;
-    return WEFT_OK;
-}
-
 static int hex_digit(char c) {
     if (c >= '0' && c <= '9') return c - '0';
     if ((c | 32) >= 'a' && (c | 32) <= 'f') return (c | 32) - 'a' + 10;
@@ -150,7 +131,7 @@ static bool inside_roots(const char *resolved, char *const *roots) {
 /* Opens a regular file inside the roots; -1 otherwise. What counts is where the file lies that has been opened: a link that
  * is exchanged between two looks changes nothing. Nothing outside the roots and nothing that is no file is ever opened
  * on purpose, and a pipe put there in between is not waited for. */
-static int open_inside(const char *path, char *const *roots, uint64_t *bytes) {
+static int open_inside(const char *path, char *const *roots) {
     char resolved[PATH_MAX], opened[PATH_MAX], link[64];
     struct stat info;
     if (!realpath(path, resolved) || !inside_roots(resolved, roots) || stat(resolved, &info) != 0 || !S_ISREG(info.st_mode)) return -1;
@@ -160,15 +141,12 @@ static int open_inside(const char *path, char *const *roots, uint64_t *bytes) {
     ssize_t n = readlink(link, opened, sizeof opened - 1);
     if (n >= 0) opened[n] = 0;
     bool known = n < 0 || inside_roots(opened, roots); /* without /proc the check above has to do */
-    if (known && fstat(file, &info) == 0 && S_ISREG(info.st_mode)) {
-        *bytes = (uint64_t)info.st_size;
-        return file;
-    }
+    if (known && fstat(file, &info) == 0 && S_ISREG(info.st_mode)) return file;
     close(file);
     return -1;
 }
 
-static weft_status read_file_url(const char *url, const weft_media_policy *policy, void **data, size_t *size, weft_error *err) {
+static weft_status open_file_url(const char *url, const weft_media_policy *policy, int *file, weft_error *err) {
     char **roots = policy->sources->roots;
     if (!*roots)
         return weft_fail(err, WEFT_ERR_INVALID, "file: URLs are not allowed here: start weft with --media-root FOLDER to allow a folder");
@@ -177,23 +155,16 @@ static weft_status read_file_url(const char *url, const weft_media_policy *polic
     if (*path != '/') return weft_fail(err, WEFT_ERR_INVALID, "%.200s: a file: URL needs an absolute path (file:///…)", url);
     char *decoded = decode_path(path);
     if (!decoded) return weft_fail(err, WEFT_ERR_INVALID, "%.200s: malformed percent-encoding", url);
-    uint64_t bytes = 0;
-    int file = open_inside(decoded, roots, &bytes);
+    *file = open_inside(decoded, roots);
     free(decoded);
-    if (file < 0) /* one message for all, so that a client cannot probe which files exist outside the roots */
+    if (*file < 0) /* one message for all, so that a client cannot probe which files exist outside the roots */
         return weft_fail(err, WEFT_ERR_INVALID, "%.200s: no such file in the allowed folders (--media-root)", url);
-    weft_status status = WEFT_OK;
-    if (bytes > WEFT_MEDIA_BYTES_MAX)
-        status = weft_fail(err, WEFT_ERR_LIMIT, "%.200s: the file is over the limit of %d MiB", url, WEFT_MEDIA_BYTES_MAX >> 20);
-    if (status == WEFT_OK) status = reserve(policy, bytes, err);
-    if (status == WEFT_OK) status = read_all(file, bytes, data, size, err);
-    close(file);
-    return status;
+    return WEFT_OK;
 }
 
 /* ---- http: and https: ------------------------------------------------------------------------------------------ */
 
-static weft_status read_web_url(const char *url, const weft_media_policy *policy, void **data, size_t *size, weft_error *err) {
+static weft_status open_web_url(const char *url, const weft_media_policy *policy, int *file, weft_error *err) {
     const weft_media_sources *sources = policy->sources;
     if (!sources->allow_urls)
         return weft_fail(err, WEFT_ERR_UNSUPPORTED,
@@ -206,28 +177,32 @@ static weft_status read_web_url(const char *url, const weft_media_policy *policy
         .cancelled = policy->request->cancelled,
         .context = policy->request->cancelled_context,
     };
-    int file;
     uint64_t bytes;
-    WEFT_TRY(weft_fetch(url, &options, &file, &bytes, err));
+    WEFT_TRY(weft_fetch(url, &options, file, &bytes, err));
     weft_status status = reserve(policy, bytes, err);
-    if (status == WEFT_OK) status = read_all(file, bytes, data, size, err);
-    close(file);
+    if (status != WEFT_OK) close(*file);
     return status;
 }
 
-weft_status weft_media_fetch(const char *url, const weft_media_policy *policy, void **data, size_t *size, weft_error *err) {
-    *data = NULL;
-    *size = 0;
+weft_status weft_media_fetch(const char *url, const weft_media_policy *policy, weft_media_bytes *bytes, weft_error *err) {
+    *bytes = (weft_media_bytes){0};
     if (strncasecmp(url, "data:", 5) == 0) {
         const char *comma = strchr(url, ',');
         if (!comma) return weft_fail(err, WEFT_ERR_INVALID, "the data: URL has no comma before its data");
         if (comma - url < 7 || strncasecmp(comma - 7, ";base64", 7) != 0)
             return weft_fail(err, WEFT_ERR_INVALID, "the data: URL must be base64 (data:image/png;base64,…)");
-        return decode_base64(comma + 1, data, size, err);
+        return decode_base64(comma + 1, &bytes->data, &bytes->size, err);
     }
-    if (strncasecmp(url, "file://", 7) == 0) return read_file_url(url, policy, data, size, err);
-    if (strncasecmp(url, "http://", 7) == 0 || strncasecmp(url, "https://", 8) == 0)
-        return read_web_url(url, policy, data, size, err);
-    if (policy->request->resolve) return policy->request->resolve(policy->request->resolve_context, url, data, size, err);
-    return weft_fail(err, WEFT_ERR_INVALID, "%.100s: not a data:, file: or http: URL", url);
+    int file = -1;
+    const weft_request_options *request = policy->request;
+    if (strncasecmp(url, "file://", 7) == 0)
+        WEFT_TRY(open_file_url(url, policy, &file, err));
+    else if (strncasecmp(url, "http://", 7) == 0 || strncasecmp(url, "https://", 8) == 0)
+        WEFT_TRY(open_web_url(url, policy, &file, err));
+    else if (request->resolve)
+        WEFT_TRY(request->resolve(request->resolve_context, url, &file, err));
+    else
+        return weft_fail(err, WEFT_ERR_INVALID, "%.100s: not a data:, file: or http: URL", url);
+    bytes->file = file + 1;
+    return WEFT_OK;
 }

@@ -7,7 +7,7 @@
 #include "net/address.h"
 #include "weft.h"
 
-enum { WEFT_MEDIA_BYTES_MAX = 256 << 20 }; /* of one encoded picture or clip */
+enum { WEFT_MEDIA_BYTES_MAX = 256 << 20 }; /* of one data: URL, or one file from the network */
 
 enum { WEFT_MEDIA_NETWORKS_MAX = 64 };
 
@@ -29,7 +29,13 @@ typedef struct weft_media_policy {
     const weft_request_options *request; /* resolve, reserve, cancelled */
 } weft_media_policy;
 
-/* *data is malloc'ed, the caller's. Errors name the part of the URL that is wrong, never the data. */
-weft_status weft_media_fetch(const char *url, const weft_media_policy *policy, void **data, size_t *size, weft_error *err);
+typedef struct weft_media_bytes { /* of one file: in memory, or behind a descriptor */
+    void *data; /* owned */
+    size_t size;
+    int file; /* descriptor + 1 of a regular file open for reading, 0: the bytes are in `data`; owned */
+} weft_media_bytes;
+
+/* data: URLs come as bytes, all others as a file. Errors name the part of the URL that is wrong, never the data. */
+weft_status weft_media_fetch(const char *url, const weft_media_policy *policy, weft_media_bytes *bytes, weft_error *err);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -165,7 +166,7 @@ weft_status weft_fetch(const char *url, const weft_fetch_options *options, int *
     pthread_once(&once, start_library);
     *file = -1;
     *size = 0;
-    transfer t = {.options = options, .file = memfd_create("fetched", MFD_CLOEXEC)};
+    transfer t = {.options = options, .file = memfd_create("fetched", MFD_CLOEXEC | MFD_ALLOW_SEALING)};
     if (t.file < 0) return weft_fail(err, WEFT_ERR_MEMORY, "fetch: %s", strerror(errno));
     struct curl_slist *names = NULL;
     for (int i = 0; options->fixed_names && options->fixed_names[i]; i++) names = curl_slist_append(names, options->fixed_names[i]);
@@ -186,6 +187,7 @@ weft_status weft_fetch(const char *url, const weft_fetch_options *options, int *
         close(t.file);
         return status;
     }
+    fcntl(t.file, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW); /* whoever reads it cannot change it */
     *file = t.file;
     *size = t.size;
     return WEFT_OK;

@@ -292,17 +292,9 @@ static enum MHD_Result refuse_model(const weft_server *server, struct MHD_Connec
     return result;
 }
 
-/* A weft_media_resolver: uploads that a request names are memory of the request. */
-static weft_status resolve(void *context, const char *url, void **data, size_t *size, weft_error *err) {
-    chat_exchange *chat = context;
-    WEFT_TRY(weft_uploads_read(chat->server, url, data, size, err));
-    if (weft_http_reserve(chat->server, *size)) {
-        chat->reserved += *size;
-        return WEFT_OK;
-    }
-    free(*data);
-    *data = NULL;
-    return weft_fail(err, WEFT_ERR_BUSY, "other large requests fill the memory for requests: try again later");
+static weft_status resolve(void *context, const char *url, int *file, weft_error *err) {
+    const chat_exchange *chat = context;
+    return weft_uploads_open(chat->server, url, file, err);
 }
 
 static weft_status reserve(void *context, uint64_t bytes, weft_error *err) {

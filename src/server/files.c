@@ -38,36 +38,15 @@ static weft_status check_store(weft_exchange *exchange) {
     return exchange->server->files ? WEFT_OK : weft_fail(&exchange->error, WEFT_ERR_UNSUPPORTED, "%s", no_store);
 }
 
-/* ---- bytes of an uploaded file for a request ------------------------------------------------------------------- */
+/* ---- an uploaded file for a request ------------------------------------------------------------------------------- */
 
-weft_status weft_uploads_read(weft_server *server, const char *id, void **data, size_t *size, weft_error *err) {
-    int file = -1;
+weft_status weft_uploads_open(weft_server *server, const char *id, int *file, weft_error *err) {
     weft_file_info info;
-    if (!server->files || weft_files_read(server->files, id, &file, &info, err) != WEFT_OK) {
-        if (server->files && err->status != WEFT_ERR_NOT_FOUND) return err->status;
-        return weft_fail(err, WEFT_ERR_INVALID, "'%.100s' is neither a data: URL nor the id of an uploaded file (POST /v1/files)", id);
+    if (server->files) {
+        weft_status status = weft_files_read(server->files, id, file, &info, err);
+        if (status != WEFT_ERR_NOT_FOUND) return status;
     }
-    weft_status status = WEFT_OK;
-    char *out = NULL;
-    if (info.bytes > WEFT_UPLOAD_READ_MAX)
-        status = weft_fail(err, WEFT_ERR_LIMIT, "the uploaded file has %llu MiB, the limit in one request is %d MiB", (unsigned long long)(info.bytes >> 20),
-                           WEFT_UPLOAD_READ_MAX >> 20);
-    size_t bytes = (size_t)info.bytes;
-    if (status == WEFT_OK && !(out = malloc(bytes ? bytes : 1))) status = weft_fail(err, WEFT_ERR_MEMORY, "uploaded file: no memory");
-    for (size_t at = 0; status == WEFT_OK && at < bytes;) {
-        ssize_t n = pread(file, out + at, bytes - at, (off_t)at);
-        if (n <= 0)
-            status = weft_fail(err, WEFT_ERR_IO, "uploaded file: cannot be read back: %s", n < 0 ? strerror(errno) : "it is shorter than it was");
-        at += n > 0 ? (size_t)n : 0;
-    }
-    close(file);
-    if (status != WEFT_OK) {
-        free(out);
-        return status;
-    }
-    *data = out;
-    *size = bytes;
-    return WEFT_OK;
+    return weft_fail(err, WEFT_ERR_INVALID, "'%.100s' is neither a data: URL nor the id of an uploaded file (POST /v1/files)", id);
 }
 
 /* ---- forms ----------------------------------------------------------------------------------------------------- */

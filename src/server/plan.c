@@ -18,14 +18,9 @@ static weft_status reserve(void *context, uint64_t bytes, weft_error *err) {
     return WEFT_OK;
 }
 
-static weft_status resolve(void *context, const char *url, void **data, size_t *size, weft_error *err) {
-    plan_exchange *plan = context;
-    WEFT_TRY(weft_uploads_read(plan->server, url, data, size, err));
-    weft_status status = reserve(plan, *size, err);
-    if (status == WEFT_OK) return WEFT_OK;
-    free(*data);
-    *data = NULL;
-    return status;
+static weft_status resolve(void *context, const char *url, int *file, weft_error *err) {
+    const plan_exchange *plan = context;
+    return weft_uploads_open(plan->server, url, file, err);
 }
 
 static bool cancelled(void *context) {

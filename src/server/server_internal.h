@@ -22,7 +22,6 @@ enum {
     WEFT_HTTP_DROP_MAX = 64 << 20,       /* of a body that is read only to be able to answer why it is refused */
     WEFT_HTTP_JSON_MAX = 4 << 20,        /* of every other JSON body */
     WEFT_UPLOAD_FORM_MAX = 1 << 20,      /* of the form around an uploaded file */
-    WEFT_UPLOAD_READ_MAX = 256 << 20,    /* of an uploaded file that a request names */
 };
 /* of the chat requests in memory: bodies, and the files and URLs they name */
 #define WEFT_HTTP_IN_FLIGHT_BYTES_MAX ((uint64_t)2 << 30)
@@ -111,8 +110,8 @@ enum MHD_Result weft_http_models(weft_server *server, struct MHD_Connection *con
 enum MHD_Result weft_http_sample(weft_server *server, struct MHD_Connection *connection, const char *url);
 
 /* files.c */
-/* Bytes of an uploaded file; *data is malloc'ed, the caller's. */
-weft_status weft_uploads_read(weft_server *server, const char *id, void **data, size_t *size, weft_error *err);
+/* An uploaded file for a request; the descriptor is the caller's. */
+weft_status weft_uploads_open(weft_server *server, const char *id, int *file, weft_error *err);
 /* The headers of a form with a file have come. */
 weft_status weft_upload_begin(weft_exchange *exchange, struct MHD_Connection *connection);
 /* The headers of a part or a range of an upload have come; `rest` follows "/v1/uploads/". */

@@ -1,0 +1,196 @@
+"""PDF documents: pages as pictures and as text with places, ranges, passwords, limits, and documents that mean harm."""
+import base64
+import json
+import os
+import re
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+if "WEFT_BIN" not in os.environ:
+    pytest.skip("WEFT_BIN names no program", allow_module_level=True)
+if not (Path(os.environ["WEFT_BIN"]).parent / "weft-pdf").exists():
+    pytest.skip("this weft was built without poppler-glib", allow_module_level=True)
+
+from pdf_writer import lines_page, pdf
+from test_server import ask, client_of, refused
+from weft_server import GOLDEN, Server
+
+MODEL = GOLDEN / "models" / "dense_tied" / "model"
+THREE = pdf([lines_page((72, 700, f"Heading {i}"), (72, 100, "left foot"), (400, 100, "right (foot)")) for i in (1, 2, 3)])
+
+
+@pytest.fixture(scope="module")
+def server():
+    running = Server()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def client(server):
+    return client_of(server)
+
+
+def ask_about(content: bytes, text: str = "What?", **file) -> list[dict]:
+    data = "data:application/pdf;base64," + base64.b64encode(content).decode()
+    return [{"role": "user", "content": [{"type": "file", "file": {"file_data": data, "filename": "some.pdf", **file}}, {"type": "text", "text": text}]}]
+
+
+def dump(tmp_path, messages, stages="prompt,pixels") -> Path:
+    """The prompt and the pixels that the model would see."""
+    request, out = tmp_path / "request.json", tmp_path / "out"
+    request.write_text(json.dumps({"messages": messages}))
+    subprocess.run([os.environ["WEFT_BIN"], "dump", "--model", str(MODEL), "--request", str(request), "--out", str(out), "--stages", stages],
+                   check=True, capture_output=True, env={**os.environ, "XDG_DATA_HOME": str(tmp_path)})
+    return out
+
+
+def plan(client, messages):
+    return client.post("/media/plan", body={"messages": messages}, cast_to=object)
+
+
+# ---- what the model gets ----
+
+def test_text_comes_in_reading_order_with_pages_and_boxes(tmp_path):
+    text = (dump(tmp_path, ask_about(THREE, mode="text"), "prompt") / "prompt.txt").read_text()
+    at = [text.index(words) for i in (1, 2, 3) for words in (f"[some.pdf, page {i} of 3]", f"Heading {i}")]
+    assert at == sorted(at) and text.count("left foot") == text.count("right (foot)") == 3 and "image_pad" not in text
+    boxes = (dump(tmp_path, ask_about(THREE, mode="text", boxes=True), "prompt") / "prompt.txt").read_text()
+    x1, y1, x2, y2 = map(int, re.search(r"\[(\d+), (\d+), (\d+), (\d+)\] Heading 2", boxes).groups())
+    assert abs(x1 - 72 / 612 * 1000) < 5 and x1 < x2 < 400  # 24 points high, standing on 700 of 792 points
+    assert y1 < (792 - 700) / 792 * 1000 <= y2 + 1 and 15 < y2 - y1 < 45
+
+
+def test_pages_are_drawn_where_their_text_is(tmp_path):
+    """The rectangles and letters of a page are found in the pixels that the encoder gets; the font is not in the document."""
+    content = lines_page((72, 700, "MMMMMM")) + " 1 0 0 rg 306 0 306 396 re f"
+    out = dump(tmp_path, ask_about(pdf([content]), mode="pages", max_pixels=160_000))
+    t, h, w = np.load(out / "image_grid_thw.npy")[0]
+    patches = np.load(out / "pixel_values.npy").reshape(t, h // 2, w // 2, 2, 2, 3, 2, 16, 16)
+    picture = patches[0, :, :, :, :, :, 0].transpose(0, 2, 5, 1, 3, 6, 4).reshape(h * 16, w * 16, 3)
+    lower_right = picture[h * 9:h * 16, w * 9:w * 16]
+    assert np.allclose(lower_right[..., 0], picture.max()) and np.allclose(lower_right[..., 1:], picture.min())
+    assert np.allclose(picture[h * 9:, :w * 7], picture.max())  # the rest of the lower half is white
+    letters = picture[int(h * 16 * 0.085):int(h * 16 * 0.12), int(w * 16 * 0.11):int(w * 16 * 0.3)]
+    assert letters.min() < 0 < letters.max()
+
+
+def test_pages_cost_what_their_resolution_says(client):
+    tokens = {dpi: [item["tokens"] for item in plan(client, ask_about(THREE, dpi=dpi, mode="pages", max_pixels=4_000_000))["items"]] for dpi in (50, 100, 150)}
+    for dpi, each in tokens.items():
+        assert len(each) == 3 and len(set(each)) == 1
+        assert each[0] == pytest.approx(612 * 792 * (dpi / 72) ** 2 / 32 ** 2, rel=0.1)
+    budget = plan(client, ask_about(THREE, page_tokens=100, mode="pages"))
+    assert all(80 <= item["tokens"] <= 100 for item in budget["items"])
+    both, text = plan(client, ask_about(THREE, page_tokens=100)), plan(client, ask_about(THREE, mode="text"))
+    assert both["media_tokens"] == budget["media_tokens"] and text["media_tokens"] == 0
+    assert both["prompt_tokens"] > budget["prompt_tokens"] and ask(client, ask_about(THREE, page_tokens=100), max_tokens=1)[2].prompt_tokens == both["prompt_tokens"]
+
+
+@pytest.mark.parametrize("pages, expected", [("2", [2]), ("1-2", [1, 2]), ("3,1", [3, 1]), ("2-", [2, 3]), ("1,1", [1, 1]), ("1-3", [1, 2, 3])])
+def test_ranges(tmp_path, pages, expected):
+    text = (dump(tmp_path, ask_about(THREE, pages=pages, mode="text"), "prompt") / "prompt.txt").read_text()
+    assert [int(number) for number in re.findall(r"page (\d) of 3\]", text)] == expected
+    assert [int(number) for number in re.findall(r"Heading (\d)", text)] == expected
+
+
+def test_the_same_file_every_way(client, tmp_path):
+    expected = ask(client, ask_about(THREE, page_tokens=64), temperature=0)
+    file = client.files.create(file=("some.pdf", THREE), purpose="user_data")
+    messages = [{"role": "user", "content": [{"type": "file", "file": {"file_id": file.id, "filename": "some.pdf", "page_tokens": 64}}, {"type": "text", "text": "What?"}]}]
+    assert ask(client, messages, temperature=0) == expected
+
+
+def test_forty_pages_in_one_request(client):
+    pages = pdf([lines_page((72, 700, f"Page {i}")) for i in range(1, 41)])
+    planned = plan(client, ask_about(pages, page_tokens=40))
+    assert len(planned["items"]) == 40
+    assert ask(client, ask_about(pages, page_tokens=40), max_tokens=2, temperature=0)[2].prompt_tokens == planned["prompt_tokens"]
+
+
+def test_pictures_and_clips_as_files(client):
+    for name, kind in (("small.png", "image_url"), ("ball.avi", "video_url")):
+        data = "data:application/octet-stream;base64," + base64.b64encode((GOLDEN / "media" / name).read_bytes()).decode()
+        as_file = [{"role": "user", "content": [{"type": "file", "file": {"file_data": data}}, {"type": "text", "text": "What?"}]}]
+        as_media = [{"role": "user", "content": [{"type": kind, kind: {"url": data}}, {"type": "text", "text": "What?"}]}]
+        assert ask(client, as_file, temperature=0) == ask(client, as_media, temperature=0)
+
+
+# ---- what is refused ----
+
+def test_passwords(client):
+    locked = pdf([lines_page((72, 700, "Secret"))], password="öffnen"[1:])
+    for file, words in (({}, "give its password"), ({"password": "wrong"}, "does not open with this password")):
+        status, _, message = refused(client, messages=ask_about(locked, **file))
+        assert status == 400 and words in message and "some.pdf" in message
+    assert ask(client, ask_about(locked, password="ffnen", mode="text"), max_tokens=1)[2].prompt_tokens
+
+
+@pytest.mark.parametrize("file, words", [
+    ({"pages": "4"}, "the PDF has 3"), ({"pages": "0"}, "pages"), ({"pages": "2-1"}, "pages"), ({"pages": "x"}, "pages"), ({"pages": "1-2-3"}, "pages"), ({"pages": ","}, "pages"),
+    ({"pages": "99999999999999999999"}, "the PDF has 3"), ({"mode": "x"}, "mode"), ({"dpi": 5000}, "dpi"), ({"dpi": "x"}, "dpi"), ({"password": "x" * 5000}, "password"),
+], ids=str)
+def test_options_that_are_wrong(client, file, words):
+    status, _, message = refused(client, messages=ask_about(THREE, **file))
+    assert status == 400 and words in message
+
+
+LOOP = THREE.replace(b"/Kids [5 0 R 7 0 R 9 0 R]", b"/Kids [2 0 R 2 0 R 2 0 R]")
+DEEP = pdf(["q " * 200_000 + lines_page((72, 700, "deep"))])
+FORM_LOOP = pdf(["/X Do"], extra=["<< >>"]).replace(b"/Font << /F1 3 0 R >>", b"/XObject << /X 4 0 R >>").replace(b"/Length 5", b"/Type /XObject /Subtype /Form /BBox [0 0 9 9] /Length 5")
+SCRIPT = pdf([lines_page((72, 700, "calm"))], catalog="/OpenAction << /S /JavaScript /JS (app.alert(1); while(true){}) >> /AA << /O << /S /Launch /F (/bin/sh) >> >>")
+
+
+@pytest.mark.parametrize("content", [THREE[:200], THREE[:-400], b"%PDF-1.7\n", b"%PDF-" + os.urandom(5000), LOOP, DEEP, FORM_LOOP, SCRIPT,
+                                     pdf([lines_page((72, 700, "x"))], media_box=(0, 0, 1e9, 1)), pdf([lines_page((72, 700, "x"))], media_box=(0, 0, 0, 0)),
+                                     THREE.replace(b"/Count 3", b"/Count 2000000000")],
+                         ids=["cut", "no-table", "empty", "noise", "page-loop", "deep", "form-loop", "script", "wide", "flat", "count"])
+def test_documents_that_mean_harm(client, content):
+    """Each is answered or refused within the worker's time; the server lives and serves the next one."""
+    import openai
+    try:
+        assert ask(client, ask_about(content, page_tokens=16), max_tokens=1)[2].prompt_tokens
+    except openai.APIStatusError as error:
+        assert error.status_code in (400, 413) and error.body["message"]
+    assert ask(client, ask_about(THREE, pages="1", mode="text"), max_tokens=1)[2].prompt_tokens
+
+
+def test_a_hundred_thousand_pages(client):
+    file = client.files.create(file=("many.pdf", pdf([lines_page((72, 700, "x"))] * 100_000)), purpose="user_data")
+
+    def about(**options):
+        return [{"role": "user", "content": [{"type": "file", "file": {"file_id": file.id, **options}}, {"type": "text", "text": "What?"}]}]
+
+    status, code, message = refused(client, messages=about())
+    assert (status, code) == (413, "limit_exceeded") and "100000" in message
+    assert ask(client, about(pages="99999-100000", mode="text"), max_tokens=1)[2].prompt_tokens
+    client.files.delete(file.id)
+
+
+def test_the_command_line(tmp_path):
+    for name, content in (("three.pdf", THREE), ("locked.pdf", pdf([lines_page((72, 700, "Secret"))], password="key"))):
+        (tmp_path / name).write_bytes(content)
+
+    def run(*arguments):
+        return subprocess.run([os.environ["WEFT_BIN"], *arguments, "--model", str(MODEL)], capture_output=True, text=True, env={**os.environ, "XDG_DATA_HOME": str(tmp_path)})
+
+    assert run("chat", "--file", str(tmp_path / "three.pdf"), "--pages", "2", "--dpi", "40", "-n", "2", "What?").returncode == 0
+    locked = run("chat", "--file", str(tmp_path / "locked.pdf"), "-n", "2", "What?")
+    assert locked.returncode == 1 and "give its password" in locked.stderr
+    assert run("chat", "--file", str(tmp_path / "locked.pdf"), "--password", "key", "--dpi", "40", "-n", "2", "What?").returncode == 0
+    planned = run("plan", str(tmp_path / "three.pdf"), "--json")
+    assert len(json.loads(planned.stdout)["items"]) == 3
+
+
+def test_workers_end_with_their_request(server, client):
+    ask(client, ask_about(THREE, page_tokens=16), max_tokens=1)
+    for _ in range(100):
+        children = subprocess.run(["ps", "--ppid", str(server.process.pid), "-o", "comm="], capture_output=True, text=True).stdout.split()
+        if not children:
+            return
+        time.sleep(0.05)
+    pytest.fail(f"still there: {children}")
