@@ -213,3 +213,21 @@ def test_truncated_and_foreign(tmp_path):
     for damaged in (data[:len(data) // 2], data[:200], b"not a clip at all" * 50, b"#EXTM3U\nfile:///etc/passwd\n", saved(moving(1)[0], "WEBP"), b""):
         with pytest.raises(WeftFailed, match="video 1: "):
             decoded_clip(damaged, **SIZE)
+
+
+def test_streamed_frames_give_the_same_rows(tmp_path):
+    """With the pixels wanted, a dump keeps all frames; without, they come to the encoder a pair at a time, as in service."""
+    from media_reference import dump
+    path = tmp_path / "a.mp4"
+    ffmpeg(*SOURCE, *X264, str(path))
+    parts = [{"type": "video_url", "video_url": {"url": data_url(path.read_bytes())}, **SIZE},
+             {"type": "video", "video": [data_url(saved(p, "PNG")) for p in moving(5)], **SIZE}]
+    rows = []
+    for stages in ("pixels,vision,logits", "vision,logits"):
+        folder = tmp_path / stages
+        folder.mkdir()
+        out = dump(parts, stages, str(folder))
+        rows.append([np.load(out / f"{name}.npy") for name in ("vision_embeds", "logits")])
+    assert len(rows[0][0]) == (5 + 3) * (W // 32) * (H // 32)
+    for whole, streamed in zip(*rows):
+        assert np.array_equal(whole, streamed)
