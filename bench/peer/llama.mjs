@@ -19,10 +19,11 @@ const started = performance.now();
 /** The folder with the addon for this machine. */
 function addonFolder() {
     const scope = path.join(import.meta.dirname, "node_modules", "@node-llama-cpp");
+    const machine = `${{linux: "linux", darwin: "mac", win32: "win"}[process.platform]}-${process.arch}`; // others may be installed, too
     for (const name of existsSync(scope) ? readdirSync(scope) : []) {
         const bins = path.join(scope, name, "bins");
         for (const build of existsSync(bins) ? readdirSync(bins) : [])
-            if (existsSync(path.join(bins, build, "llama-addon.node"))) return path.join(bins, build);
+            if (build.startsWith(machine) && existsSync(path.join(bins, build, "llama-addon.node"))) return path.join(bins, build);
     }
     console.error("peer: llama.cpp is not installed: run bench/peer/setup");
     process.exit(3);
