@@ -26,6 +26,21 @@ FIXED = [
 ]
 
 
+def recall(rng: random.Random, lines: int, invent) -> tuple[str, list[Question]]:
+    """(filler text of `lines` lines with planted facts, questions for them). invent(rng) -> a word for a name.
+
+    The same form at 8 lines and at 3,000: only the length grows, so the skill can be taught short and stretched.
+    """
+    planted = {}
+    for _ in range(rng.randint(1, 3)):
+        planted[f"{rng.choice(list(words.COLOURS))} {rng.choice(['door', 'box', 'key', 'room', 'card', 'car'])}"] = rng.choice([str(rng.randint(1000, 9999)), invent(rng).capitalize()])
+    text = [" ".join(rng.choice(words.TRAIN_WORDS) for _ in range(rng.randint(4, 9))).capitalize() + "." for _ in range(max(lines, len(planted)))]
+    for (thing, fact), at in zip(planted.items(), rng.sample(range(len(text)), len(planted))):
+        text[at] = rng.choice([f"The code of the {thing} is {fact}.", f"Remember: the code of the {thing} is {fact}."])
+    found = [Question("recall", rng.choice([f"What is the code of the {thing}?", f"Which code does the {thing} have?"]), f"The code of the {thing} is {fact}.") for thing, fact in planted.items()]
+    return "\n".join(text) + "\n", found
+
+
 def questions(rng: random.Random, count: int) -> list[Question]:
     """`count` text-only questions."""
     found = []

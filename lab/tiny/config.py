@@ -65,6 +65,8 @@ class Phase:
     weights: dict = field(default_factory=dict)   # factors on single auxiliary losses by head name
     level: tuple = (1.0, 1.0)        # share of the full number of candidates, at the phase's beginning and end
     acts: float = 0.0                # share of screens with goals for `computer_use` instead of questions
+    chinese: float = 0.0             # share of pictures asked about in Chinese
+    filler: int = 0                  # most lines of filler text in lessons of long recall; 0: none
     stored: float = 0.0              # share of picture batches that a browser drew (the store that `browser.py` fills)
     skip: tuple = ()                 # kinds of question that are not asked
 
@@ -107,14 +109,19 @@ LONG = Plan("long", Shape(), (
     # What is there: few shapes, short answers.
     Phase("name", 1500, (("look", 3), ("recall", 1)), (Mix(SHAPES, SMALL),), texts=3, auxiliary=0.4, level=(0.34, 0.8), skip=BOXES),
     Phase("place", 4000, (("look", 4), ("crops", 1), ("recall", 1)), (Mix(SHAPES, SMALL, 3), Mix({"shapes": 1, **SCREENS}, FULL, 1)), auxiliary=0.4, level=(0.6, 1.0)),
-    Phase("screens", 100000, (("look", 4), ("crops", 1), ("recall", 1)), (Mix(SHAPES, SMALL, 1), Mix({"shapes": 0.7, **SCREENS}, FULL, 2)), auxiliary=0.3, acts=0.2, stored=0.35),
+    Phase("screens", 6000, (("look", 4), ("crops", 1), ("recall", 1)), (Mix(SHAPES, SMALL, 1), Mix({"shapes": 0.7, **SCREENS}, FULL, 2)), auxiliary=0.3,
+          acts=0.2, chinese=0.06, filler=20, stored=0.35),
+    # Pages and documents come from the browser's store alone; clips join.
+    Phase("all", 100000, (("look", 4), ("clips", 1), ("crops", 1), ("recall", 1)),
+          (Mix(SHAPES, SMALL, 1), Mix({"shapes": 0.7, **SCREENS}, FULL, 3), Mix({"page": 1, "document": 1}, {}, 2)), auxiliary=0.3,
+          acts=0.2, chinese=0.06, filler=60, stored=0.4),
 ))
 
 # All tasks in three minutes on a laptop, only to see that every part works.
 SMOKE = Plan("smoke", Shape(vision_hidden=64, vision_layers=4, vision_heads=1, vision_ffn=128, taps=(0, 1, 2), hidden=64,
                             layers=3, heads=2, kv_heads=1, ffn=128), (
     Phase("senses", 12, (("see", 1), ("crops", 1), ("recall", 1)), BOTH, cells=64, crops=4, texts=4, share=3),
-    Phase("all", 16, (("look", 1), ("crops", 1), ("recall", 1)), BOTH, cells=64, crops=4, texts=4, share=3, auxiliary=0.5, acts=0.2),
+    Phase("all", 16, (("look", 1), ("clips", 1), ("crops", 1), ("recall", 1)), BOTH, cells=64, crops=4, texts=4, share=3, auxiliary=0.5, acts=0.2, chinese=0.1, filler=4),
 ), warm=4, save_every=5)
 
 PLANS = {p.name: p for p in (LONG, SMOKE)}

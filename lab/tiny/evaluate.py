@@ -1,20 +1,24 @@
-"""Held-out examination of an exported folder through transformers' model and `generate`.
+"""Held-out examination of an exported folder through transformers' model and `generate`, or of a running server.
 
 Prompts come from the folder's own chat template and tokenizer; pixels from lab/pixels.py, which equals the published
 processor bit for bit.
 
     python -m lab.tiny.evaluate --model models/tiny/instruct --count 50
+    python -m lab.tiny.evaluate --server http://127.0.0.1:8080         the same through `weft serve`, many times faster
 
 Pictures come from the generator with fonts, seeds, sizes and (rows marked `new words`) words that training never saw.
 Prints one table by task; figures are shares of right answers unless the row says otherwise.
 """
 
 import argparse
+import base64
 import difflib
+import io
 import json
 import random
 import re
 import time
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,6 +139,29 @@ class Answerer:
         return answers
 
 
+class ServerAnswerer:
+    """Greedy answers of a running server with the OpenAI-compatible interface (`weft serve`), as a user gets them."""
+
+    def __init__(self, url: str):
+        self.url = url.rstrip("/")
+        with urllib.request.urlopen(self.url + "/v1/models", timeout=30) as answer:
+            self.model = json.load(answer)["data"][0]["id"]
+
+    def __call__(self, items, limit: int = 220) -> list[str]:
+        return [self._ask(text, image, limit) for text, image in items]
+
+    def _ask(self, text, image, limit) -> str:
+        content = [{"type": "text", "text": text}]
+        if image is not None:
+            packed = io.BytesIO()
+            image.save(packed, "PNG")
+            content.insert(0, {"type": "image_url", "image_url": {"url": "data:image/png;base64," + base64.b64encode(packed.getvalue()).decode()}})
+        body = {"model": self.model, "messages": [{"role": "user", "content": content}], "temperature": 0, "max_tokens": limit}
+        request = urllib.request.Request(self.url + "/v1/chat/completions", json.dumps(body).encode(), {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=300) as answer:
+            return json.load(answer)["choices"][0]["message"]["content"]
+
+
 def overlap(a, b) -> float:
     """Intersection over union of two boxes."""
     w, h = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
@@ -182,9 +209,9 @@ def score(item: Item, answer: str) -> dict[str, float]:
     return {"exact": exact}
 
 
-def examine(folder: Path, count: int, seed: int = SEED, show: int = 0, kinds=None, pages=None) -> dict:
-    """{row: {figure: mean, "n": questions}} of one checkpoint folder."""
-    answerer, items = Answerer(folder), held_out(count, seed, kinds, pages)
+def examine(answerer, count: int, seed: int = SEED, show: int = 0, kinds=None, pages=None) -> dict:
+    """{row: {figure: mean, "n": questions}} of an answerer."""
+    items = held_out(count, seed, kinds, pages)
     items.sort(key=lambda i: (i.image is None, len(i.question.answer)))
     figures, shown = {}, {}
     for start in range(0, len(items), BATCH):
@@ -216,7 +243,9 @@ def table(results: dict) -> str:
 
 def main(arguments=None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, required=True)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--model", type=Path, help="a checkpoint folder, answered by transformers")
+    source.add_argument("--server", help="address of a running server, as http://127.0.0.1:8080")
     parser.add_argument("--count", type=int, default=50, help="questions for each row")
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--show", type=int, default=0, help="answers to print for each row")
@@ -225,7 +254,7 @@ def main(arguments=None) -> None:
     parser.add_argument("--json", type=Path)
     args = parser.parse_args(arguments)
     began = time.time()
-    results = examine(args.model, args.count, args.seed, args.show, args.kinds, args.pages)
+    results = examine(ServerAnswerer(args.server) if args.server else Answerer(args.model), args.count, args.seed, args.show, args.kinds, args.pages)
     print(table(results))
     print(f"{sum(f['n'] for f in results.values())} questions, {time.time() - began:.0f} s, seed {args.seed}")
     if args.json:

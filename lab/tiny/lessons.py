@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from . import actions, browser, chat, clips, config, fonts, questions, scenes
+from . import actions, browser, chat, chinese, clips, config, fonts, questions, scenes, words
 
 MASKED = -1e4
 
@@ -195,13 +195,16 @@ class Lessons:
 
     def ask(self, phase, scene, rng):
         """The phase's share of the scene's questions."""
-        found = (rng.random() < phase.acts and actions.ask(scene, rng)) or questions.ask(scene, rng)
+        form = rng.random()
+        found = (actions.ask(scene, rng) if form < phase.acts else chinese.ask(scene, rng) if form > 1 - phase.chinese else []) or questions.ask(scene, rng)
         found = [q for q in found if q.kind not in phase.skip]
         return choose(rng, found, phase.share)
 
     def pictures(self, rng, phase, level, with_text) -> dict:
-        mix = pick(rng, [(m, m.weight) for m in phase.mixes])
-        sizes = self.store.sizes(mix.kinds) if rng.random() < phase.stored else []
+        stored = rng.random() < phase.stored
+        # A mix without sizes of its own is drawn by the browser alone.
+        mix = pick(rng, [(m, m.weight) for m in phase.mixes if m.sizes or (stored and self.store.sizes(m.kinds))])
+        sizes = self.store.sizes(mix.kinds) if stored else []
         width, height = rng.choice(sizes) if sizes else pick(rng, mix.sizes.items())
         count = max(1, round(phase.cells / (width * height // 1024)))
         made = self.store.draw(rng, mix.kinds, width, height, count) if sizes else [scenes.make(pick(rng, mix.kinds.items()), rng, width, height, self.paths, level) for _ in range(count)]
@@ -236,11 +239,17 @@ class Lessons:
         packed = []
         for _ in range(phase.texts):
             if rng.random() < phase.scenes:
-                mix = pick(rng, [(m, m.weight) for m in phase.mixes])
+                mix = pick(rng, [(m, m.weight) for m in phase.mixes if m.sizes])
                 scene = scenes.make(pick(rng, mix.kinds.items()), rng, *pick(rng, mix.sizes.items()), self.paths, level, draw=False)
                 packed.append(sequence(self.codec, rng, self.ask(phase, scene, rng), head=questions.as_text(scene, rng)))
+            elif phase.filler and rng.random() < 0.3:
+                head, asked = chat.recall(rng, rng.randint(2, phase.filler), words.invented)
+                packed.append(sequence(self.codec, rng, asked, head=head))
             else:
-                packed.append(sequence(self.codec, rng, chat.questions(rng, 4)))
+                asked = chat.questions(rng, 4)
+                if phase.chinese and rng.random() < 0.2:
+                    asked.append(chinese.chat(rng))
+                packed.append(sequence(self.codec, rng, asked))
         return collate(packed, self.codec.ids["<|endoftext|>"])
 
 

@@ -18,12 +18,12 @@ class Question:
 
 def boxes_json(items) -> str:
     """[(box, label)] -> the published grounding form, compact."""
-    return json.dumps([{"bbox_2d": b, "label": n} for b, n in items], separators=(",", ":"))
+    return json.dumps([{"bbox_2d": b, "label": n} for b, n in items], separators=(",", ":"), ensure_ascii=False)
 
 
 def point_json(box, label) -> str:
     point = [round((box[0] + box[2]) / 2), round((box[1] + box[3]) / 2)]
-    return json.dumps([{"point_2d": point, "label": label}], separators=(",", ":"))
+    return json.dumps([{"point_2d": point, "label": label}], separators=(",", ":"), ensure_ascii=False)
 
 
 def counted(n, noun) -> str:

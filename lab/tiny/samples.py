@@ -32,6 +32,7 @@ WANTED = [
     ("Above or below?", "shapes", "relation", None, (2, 3)),
     ("One colour of three", "shapes", "colour", "What colour is the {shape}?", (3, 3)),
     ("The colour of one shape", "shapes", "colour", "What is the colour of the {shape}?", (1, 1)),
+    ("Which is the largest?", "shapes", "largest", None, (2, 3)),
     ("What is behind it?", "shapes", "background", "What color is the background?", (2, 3)),
     ("List the settings", "settings", "list", "List the settings.", (3, 5)),
     ("What does the sign say?", "sign", "read", "What does the sign say?", (1, 1)),
@@ -84,9 +85,9 @@ def _rate(figures: dict, kind: str, question_kind: str) -> float:
     return min(v for k, v in row.items() if k != "n")
 
 
-def write(model: Path, out: Path, about: str, figures: dict) -> int:
+def write(answerer, out: Path, about: str, figures: dict) -> int:
     """Writes the samples; returns how many titles found one."""
-    answerer, folder, entries = evaluate.Answerer(model), out / "samples", []
+    folder, entries = out / "samples", []
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.png"):
         old.unlink()
@@ -117,14 +118,17 @@ def fill_card(card: Path, results: dict) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, required=True)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--model", type=Path, help="a checkpoint folder, answered by transformers")
+    source.add_argument("--server", help="address of a running server")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--about", default="", help="one honest line on what the model can and cannot do")
     parser.add_argument("--figures", type=Path, required=True, help="evaluation.json: goes into the card, decides which tasks get a sample")
     args = parser.parse_args()
     figures = json.loads(args.figures.read_text(encoding="utf-8"))
     fill_card(args.out / "README.md", figures)
-    print(write(args.model, args.out, args.about, figures), "samples")
+    answerer = evaluate.ServerAnswerer(args.server) if args.server else evaluate.Answerer(args.model)
+    print(write(answerer, args.out, args.about, figures), "samples")
 
 
 if __name__ == "__main__":
