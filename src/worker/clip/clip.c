@@ -29,7 +29,7 @@ enum {
     DECODE_ERRORS_MAX = 1000,
     TRIAL_PACKETS_MAX = 250, /* decoded to compare the decoder with the container */
     TRIAL_FRAMES = 12,
-    SEEK_PACKETS_MIN = 48,   /* a shorter gap is read over: see bench notes in docs/architecture.md */
+    SEEK_PACKETS_MIN = 48,   /* a shorter gap is read over: see docs/architecture.md */
     COUNTED_FRAMES_MAX = 8 << 20,
     ASPECT_MAX = 16,
 };
