@@ -14,6 +14,8 @@ int weft_cmd_serve(int argc, char **argv);
 int weft_cmd_chat(int argc, char **argv);
 int weft_cmd_generate(int argc, char **argv);
 int weft_cmd_bench(int argc, char **argv);
+int weft_cmd_index(int argc, char **argv);
+int weft_cmd_find(int argc, char **argv);
 int weft_cmd_plan(int argc, char **argv);
 int weft_cmd_dump(int argc, char **argv);
 int weft_cmd_tokenize(int argc, char **argv);

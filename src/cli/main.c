@@ -12,6 +12,8 @@ static const struct {
     {"serve", weft_cmd_serve, "OpenAI-compatible server and web page (port 8080)"},
     {"chat", weft_cmd_chat, "ask in the terminal, with pictures: weft chat -m MODEL --image a.png \"question\""},
     {"plan", weft_cmd_plan, "what pictures and clips would cost: tokens, seconds, memory"},
+    {"index", weft_cmd_index, "look through a long video once: captions, segment by segment"},
+    {"find", weft_cmd_find, "find moments of a video by words: weft find VIDEO \"the red car stops\""},
     {"inspect", weft_cmd_inspect, "what a model's files hold"},
     {"generate", weft_cmd_generate, "run one chat request from a JSON file"},
     {"bench", weft_cmd_bench, "how fast a model runs here: prefill, decode, pictures, load"},

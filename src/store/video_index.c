@@ -1,0 +1,119 @@
+/* What long videos show: see video_index.h. */
+#include "store/video_index.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "store/database.h"
+
+struct weft_video_index {
+    weft_database db;
+};
+
+static const char schema[] =
+    "CREATE TABLE videos (id INTEGER PRIMARY KEY, path TEXT NOT NULL, bytes INTEGER NOT NULL, modified INTEGER NOT NULL, model TEXT NOT NULL,"
+    " segment_seconds REAL NOT NULL, duration REAL NOT NULL, UNIQUE (path, bytes, modified, model, segment_seconds));"
+    "CREATE TABLE segments (id INTEGER PRIMARY KEY, video INTEGER NOT NULL REFERENCES videos ON DELETE CASCADE, number INTEGER NOT NULL,"
+    " begins REAL NOT NULL, ends REAL NOT NULL, caption TEXT NOT NULL, UNIQUE (video, number));"
+    "CREATE VIRTUAL TABLE words USING fts5 (caption, content = 'segments', content_rowid = 'id', tokenize = 'porter unicode61');";
+
+weft_status weft_video_index_open(const char *database, weft_video_index **out, weft_error *err) {
+    weft_video_index *index = calloc(1, sizeof *index);
+    *out = NULL;
+    if (!index) return weft_fail(err, WEFT_ERR_MEMORY, "index: no memory");
+    weft_status status = weft_database_open(database, "the index of videos", 1, schema, &index->db, err);
+    if (status != WEFT_OK)
+        free(index);
+    else
+        *out = index;
+    return status;
+}
+
+void weft_video_index_close(weft_video_index *index) {
+    if (!index) return;
+    weft_database_close(&index->db);
+    free(index);
+}
+
+weft_status weft_video_index_add(weft_video_index *index, const char *path, int64_t bytes, int64_t modified, const char *model, double segment_seconds, double duration,
+                                 int64_t *video, weft_error *err) {
+    weft_database *db = &index->db;
+    WEFT_TRY(weft_database_run(db, err, "INSERT OR IGNORE INTO videos (path, bytes, modified, model, segment_seconds, duration) VALUES (?1, ?2, ?3, ?4, ?5, ?6)", "siisdd",
+                               path, bytes, modified, model, segment_seconds, duration));
+    *video = 0;
+    return weft_database_integer(db, video, err, "SELECT id FROM videos WHERE path = ?1 AND bytes = ?2 AND modified = ?3 AND model = ?4 AND segment_seconds = ?5", "siisd", path,
+                                 bytes, modified, model, segment_seconds);
+}
+
+weft_status weft_video_index_count(weft_video_index *index, int64_t video, int64_t *count, weft_error *err) {
+    *count = 0;
+    return weft_database_integer(&index->db, count, err, "SELECT count(*) FROM segments WHERE video = ?1", "i", video);
+}
+
+weft_status weft_video_index_put(weft_video_index *index, int64_t video, const weft_video_segment *s, weft_error *err) {
+    weft_database *db = &index->db;
+    WEFT_TRY(weft_database_exec(db, "BEGIN IMMEDIATE", err));
+    weft_status status = weft_database_run(db, err, "INSERT INTO segments (video, number, begins, ends, caption) VALUES (?1, ?2, ?3, ?4, ?5)", "iidds", video, s->number,
+                                           s->begins, s->ends, s->caption);
+    if (status == WEFT_OK)
+        status = weft_database_run(db, err, "INSERT INTO words (rowid, caption) VALUES (?1, ?2)", "is", (int64_t)sqlite3_last_insert_rowid(db->handle), s->caption);
+    if (status == WEFT_OK) status = weft_database_exec(db, "COMMIT", err);
+    if (status != WEFT_OK) weft_database_exec(db, "ROLLBACK", NULL);
+    return status;
+}
+
+static void read_segment(sqlite3_stmt *row, weft_video_segment *s) {
+    s->number = sqlite3_column_int64(row, 0);
+    s->begins = sqlite3_column_double(row, 1);
+    s->ends = sqlite3_column_double(row, 2);
+    weft_database_text(row, 3, s->caption, sizeof s->caption);
+    s->score = sqlite3_column_count(row) > 4 ? -sqlite3_column_double(row, 4) : 0; /* bm25 is smaller for better ones */
+}
+
+weft_status weft_video_index_get(weft_video_index *index, int64_t video, int64_t number, weft_video_segment *segment, bool *found, weft_error *err) {
+    sqlite3_stmt *statement;
+    *found = false;
+    WEFT_TRY(weft_database_prepare(&index->db, &statement, err, "SELECT number, begins, ends, caption FROM segments WHERE video = ?1 AND number = ?2", "ii", video, number));
+    weft_status status = weft_database_step(&index->db, statement, found, err);
+    if (*found) read_segment(statement, segment);
+    sqlite3_finalize(statement);
+    return status;
+}
+
+/* Words as FTS5 strings, joined by OR: nothing that a person types is query syntax. */
+static weft_status make_query(const char *words, weft_buffer *query, weft_error *err) {
+    int count = 0;
+    for (const char *p = words; *p && count < WEFT_INDEX_WORDS_MAX;) {
+        size_t n = strcspn(p, " \t\r\n.,;:!?\"'()[]{}<>*^-+/\\|&");
+        if (n > 0) {
+            WEFT_TRY(weft_buffer_printf(query, err, "%s\"%.*s\"", count ? " OR " : "", (int)(n < 200 ? n : 200), p));
+            count++;
+        }
+        p += n;
+        if (*p) p++;
+    }
+    return count > 0 ? WEFT_OK : weft_fail(err, WEFT_ERR_INVALID, "there is no word to look for");
+}
+
+weft_status weft_video_index_find(weft_video_index *index, int64_t video, const char *words, int limit, weft_video_segment *hits, int *count, weft_error *err) {
+    weft_buffer query;
+    sqlite3_stmt *statement = NULL;
+    *count = 0;
+    weft_buffer_init(&query, 1 << 16, "the words to look for");
+    weft_status status = make_query(words, &query, err);
+    if (status == WEFT_OK)
+        status = weft_database_prepare(&index->db, &statement, err,
+                                       "SELECT s.number, s.begins, s.ends, s.caption, bm25(words) FROM words JOIN segments s ON s.id = words.rowid"
+                                       " WHERE words MATCH ?1 AND s.video = ?2 ORDER BY bm25(words), s.number LIMIT ?3",
+                                       "sii", query.data, video, (int64_t)limit);
+    for (bool row = true; status == WEFT_OK && row && *count < limit;) {
+        status = weft_database_step(&index->db, statement, &row, err);
+        if (status == WEFT_OK && row) read_segment(statement, &hits[(*count)++]);
+    }
+    sqlite3_finalize(statement);
+    weft_buffer_free(&query);
+    return status;
+}
