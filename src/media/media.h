@@ -8,7 +8,8 @@
  *
  * Files are handed over as descriptors: sealed memory (weft_media_memory) or a regular file open for reading. They stay
  * the caller's. Work is asked for by *_begin and awaited by weft_media_wait, so that a thread can do something else
- * meanwhile; one piece of work at a time. A session is used by one thread at a time. */
+ * meanwhile; one piece of work at a time. A session is used by one thread at a time, and its workers die with the thread that
+ * started them (Linux counts threads as parents). */
 #ifndef WEFT_MEDIA_MEDIA_H
 #define WEFT_MEDIA_MEDIA_H
 

@@ -1,5 +1,4 @@
 """Pictures of every kind through the program equal what Pillow makes of them, byte for byte."""
-import io
 import struct
 import zlib
 
