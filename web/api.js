@@ -44,6 +44,15 @@ export async function fetchSample(path) {
   return response.blob();
 }
 
+/** What a chat request would cost. @param {object} request @param {AbortSignal} signal @returns {Promise<Plan>} */
+export async function planChat(request, signal) {
+  const response = await fetch("/v1/media/plan", {
+    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(request), signal,
+  });
+  if (!response.ok) await throwStatus(response);
+  return response.json();
+}
+
 /**
  * The data lines of a server-sent event stream.
  * @param {ReadableStream<Uint8Array>} body

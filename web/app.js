@@ -7,6 +7,7 @@ import { IconButton } from "./controls.js";
 import { ConversationView } from "./conversation.js";
 import { Dialogs } from "./dialogs.js";
 import { DropZone, listenToDrops } from "./drop.js";
+import { followDraft } from "./plan.js";
 import { Front } from "./front.js";
 import { cx, html } from "./html.js";
 import { t } from "./i18n/index.js";
@@ -87,6 +88,7 @@ function App() {
 
 listenToKeys();
 listenToDrops();
+followDraft();
 loadModels();
 loadConversations().finally(() => {
   const root = document.getElementById("app");

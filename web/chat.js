@@ -139,7 +139,7 @@ function startAnswer(conversationId, before, modelId) {
 }
 
 /** @param {Turn[]} turns @returns {Promise<{ messages: object[], bytes: number }>} */
-async function messagesOf(turns) {
+export async function messagesOf(turns) {
   const messages = [];
   let bytes = 0;
   for (const turn of turns) {

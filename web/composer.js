@@ -5,9 +5,10 @@ import { IconButton } from "./controls.js";
 import { kept } from "./db.js";
 import { html } from "./html.js";
 import { Icon } from "./icons.js";
-import { t } from "./i18n/index.js";
+import { fmt, fmtTime, t } from "./i18n/index.js";
 import { Thumb } from "./message.js";
 import { pictureOf } from "./pictures.js";
+import { plan } from "./plan.js";
 import { current, currentRun, draftPictures, draftText, model, notice, openId } from "./store.js";
 
 /** @type {HTMLInputElement | null} */
@@ -30,6 +31,15 @@ function DraftPicture({ id = "" }) {
       <button type="button" class="draft-remove" aria-label=${t().removePicture(name)} title=${t().removePicture(name)}
         onClick=${() => detach(id)}><${Icon} name="close" size=${12} /></button>
     </span>`;
+}
+
+/** Tokens and time of the draft, or that it does not fit. */
+function PlanLine() {
+  const known = plan.value;
+  if (!known) return null;
+  const time = known.seconds ? fmtTime(known.seconds.total * 1000) : "";
+  return html`<p class=${known.fits ? "composer-plan" : "composer-plan over"} role="status">
+    ${t().planLine(fmt(known.prompt_tokens), fmt(known.context_length), time, known.fits)}</p>`;
 }
 
 export function Composer() {
@@ -86,6 +96,7 @@ export function Composer() {
           attach([...e.currentTarget.files]);
           e.currentTarget.value = "";
         }} />
+      <${PlanLine} />
       <p class="composer-hint">${t().hintKeys}</p>
     </form>`;
 }

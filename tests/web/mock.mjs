@@ -128,6 +128,12 @@ export async function startMock({ pace = 1, port = 0 } = {}) {
   const server = createServer(async (request, response) => {
     const path = new URL(request.url, "http://mock").pathname;
     try {
+      if (path === "/v1/media/plan") {
+        const { messages } = await readBody(request);
+        const items = messages.flatMap((m) => (Array.isArray(m.content) ? m.content : [])).filter((p) => p.type === "image_url").map(() => ({ type: "image", tokens: 2040 }));
+        const tokens = 21 + 2040 * items.length;
+        return sendJson(response, 200, { object: "media.plan", prompt_tokens: tokens, context_length: 8192, remaining: Math.max(0, 8192 - tokens), fits: tokens < 8192, seconds: { total: 4.2 * items.length }, items });
+      }
       if (path === "/v1/models") return sendJson(response, 200, { object: "list", data: models });
       if (path === "/health") return sendJson(response, 200, { status: "ok" });
       if (path === "/v1/chat/completions") return await complete(request, response);

@@ -49,6 +49,15 @@ describe("any server", () => {
     assert.match(await page.locator(".answer.last .cost").textContent(), /\d+ tokens/);
   }));
 
+  test("before it is sent, a draft with a picture says what it costs", onPage({}, async (page) => {
+    await dropPicture(page, { width: 320, height: 200 });
+    const line = page.locator(".composer-plan");
+    await line.waitFor();
+    assert.match(await line.innerText(), /^[\d,]+ of [\d,]+ tokens, about .+ to the first word$/);
+    await page.locator(".draft-remove").click();
+    await line.waitFor({ state: "detached" });
+  }));
+
   test("a conversation and its picture survive a reload, and can be deleted", onPage({ width: 1600 }, async (page) => {
     await dropPicture(page);
     await askText(page, "Remember this");

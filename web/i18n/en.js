@@ -42,6 +42,8 @@ export const en = {
   attach: "Attach pictures",
   removePicture: (/** @type {string} */ name) => `Remove ${name}`,
   showPicture: (/** @type {string} */ name) => `Show ${name}`,
+  planLine: (/** @type {string} */ tokens, /** @type {string} */ context, /** @type {string} */ time, /** @type {boolean} */ fits) =>
+    fits ? `${tokens} of ${context} tokens${time && `, about ${time} to the first word`}` : `${tokens} tokens do not fit the ${context} of this model. Use fewer or smaller pictures.`,
   hintKeys: "Enter sends, Shift+Enter starts a new line",
   dropHere: "Drop to ask about it",
   dropKinds: "JPEG, PNG, WebP and what else this browser can show",

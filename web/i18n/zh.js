@@ -40,6 +40,8 @@ export const zh = {
   attach: "添加图片",
   removePicture: (name) => `移除 ${name}`,
   showPicture: (name) => `查看 ${name}`,
+  planLine: (/** @type {string} */ tokens, /** @type {string} */ context, /** @type {string} */ time, /** @type {boolean} */ fits) =>
+    fits ? `${tokens} / ${context} 个 token${time && `，约 ${time} 后开始回答`}` : `${tokens} 个 token 超出了此模型的 ${context} 个。请减少图片或缩小图片。`,
   hintKeys: "Enter 发送，Shift+Enter 换行",
   dropHere: "松开即可提问",
   dropKinds: "JPEG、PNG、WebP，以及此浏览器能显示的其他格式",

@@ -111,6 +111,16 @@ interface Model {
   };
 }
 
+/** What a request would cost; see POST /v1/media/plan. */
+interface Plan {
+  prompt_tokens: number;
+  context_length: number;
+  remaining: number;
+  fits: boolean;
+  seconds: { total: number } | null;
+  items: { type: string; tokens: number }[];
+}
+
 interface Progress {
   stage: "sending" | "queued" | "decode" | "vision" | "prefill" | "generate";
   done: number;
