@@ -179,6 +179,7 @@ static void *random_bytes(size_t size) {
 }
 
 typedef struct pack_job {
+    const weft_kernels *kernels;
     const weft_matrix *w;
     char *panels;
 } pack_job;
@@ -186,7 +187,7 @@ typedef struct pack_job {
 static void pack_body(void *context, int64_t begin, int64_t end, int thread) {
     (void)thread;
     pack_job *job = context;
-    weft_pack_panels(job->panels, job->w, job->w->type, begin, end);
+    weft_pack_panels(job->kernels, job->panels, job->w, job->w->type, begin, end);
 }
 
 /* `packed`: from panels; shares are then of the int8 peak, bytes those of the panels. */
@@ -202,7 +203,7 @@ static void bench_matmul(const weft_compute *compute, weft_type type, bool packe
     size_t file_bytes = bytes;
     if (packed) {
         panels = aligned_alloc(64, weft_packed_bytes(&shape, type));
-        pack_job job = {&shape, panels};
+        pack_job job = {weft_compute_kernels(compute), &shape, panels};
         double start = now_s();
         weft_parallel_for(weft_compute_pool(compute), weft_panel_count(shape.rows), 4, pack_body, &job);
         pack_s = now_s() - start;

@@ -26,6 +26,9 @@ weft_layer(store LINK weft_base PkgConfig::SQLITE PkgConfig::GNUTLS)
 weft_layer(server LINK weft_engine weft_store PkgConfig::MICROHTTPD)
 weft_layer(cli LINK weft_server)
 
+# Packing is byte loops in plain C that only vectorise at this level.
+set_source_files_properties(${CMAKE_SOURCE_DIR}/src/kernels/packed.c PROPERTIES COMPILE_OPTIONS "$<IF:$<BOOL:${WEFT_SANITIZE}>,-O1,-O3>")
+
 # x86 kernel variants are compiled for their own level and chosen at run time; each file is named after its level.
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|i.86")
   file(GLOB avx2_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/kernels/x86/avx2*.c)
@@ -41,6 +44,8 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|i.86")
   file(GLOB vnni_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/kernels/x86/avx512vnni*.c)
   set_source_files_properties(${vnni_sources} PROPERTIES COMPILE_OPTIONS
     "-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mavx512vnni;-mavx2;-mfma;-mf16c;-mbmi2;-O3;-mprefer-vector-width=512")
+  set_source_files_properties(${CMAKE_SOURCE_DIR}/src/kernels/x86/avx512vnni_packed.c PROPERTIES COMPILE_OPTIONS
+    "-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mavx512vnni;-mavx2;-mfma;-mf16c;-mbmi2;$<IF:$<BOOL:${WEFT_SANITIZE}>,-O1;-fno-sanitize=undefined,-O2>")
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64|ARM64")
   file(GLOB neon_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/kernels/arm/neon*.c)
   set_source_files_properties(${neon_sources} PROPERTIES COMPILE_OPTIONS "-O3")

@@ -56,11 +56,12 @@ weft_status weft_model_detokenize(const weft_model *model, const int32_t *ids, s
 /* ---- engines --------------------------------------------------------------------------------------------------- */
 
 typedef struct weft_engine_options { /* zero means the default everywhere */
-    const char *cpu_level;  /* "ref", "avx2", "avx512": the highest kernel level to use; NULL: WEFT_CPU, else the best */
+    const char *cpu_level;  /* "ref", "avx2", "avx512", "avx512-vnni": the highest kernel level to use; NULL: WEFT_CPU, else the best */
     int threads;            /* 0: physical cores that the process may use */
     uint64_t memory_bytes;  /* budget for the KV cache; 0: a quarter of the machine's memory */
     int64_t context_length; /* positions per request at most; 0: the model's */
     bool exact;             /* f32 everywhere, for parity with the reference */
+    bool no_cache;          /* keep packed weights in memory only, not in $XDG_CACHE_HOME/weft or ~/.cache/weft */
     const char *kv;         /* how keys and values are kept: "f32", "f16", "q8", "q8q4", "q4"; NULL: f32 when exact, else q8 */
     const char *const *media_roots; /* folders from which file:// URLs may be read, NULL-terminated; NULL: none */
     bool allow_urls;        /* fetch http: and https: URLs of requests, from public addresses */

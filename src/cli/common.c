@@ -90,6 +90,7 @@ weft_engine_options weft_cli_engine_options(const weft_cli_model *options, const
         .memory_bytes = options->memory,
         .context_length = options->context,
         .exact = options->exact,
+        .no_cache = options->no_cache,
         .kv = options->kv,
         .media_roots = media_roots,
         .rates_file = rates_file(),

@@ -157,7 +157,7 @@ static weft_status encode_once(bench_run *run, const weft_image *image, int64_t 
     weft_status status =
         weft_pixels_from_image(image, &config->vision, &config->image, weft_compute_pool(w->compute), &pixels, err);
     if (status == WEFT_OK)
-        status = weft_vision_begin(config, weft_checkpoint_vision(w->model->checkpoint), &pixels, &config->image,
+        status = weft_vision_begin(config, w->context.vision, &pixels, &config->image,
                                    w->compute, &vision, err);
     bool finished = false;
     int64_t done, total;

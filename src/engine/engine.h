@@ -3,6 +3,7 @@
 #define WEFT_ENGINE_ENGINE_H
 
 #include "engine/sequence.h"
+#include "weights/packing.h"
 
 enum {
     WEFT_STEP_ROWS = 256,   /* rows of one pass through the decoder at most */
@@ -14,6 +15,7 @@ enum {
 typedef struct weft_worker {
     const weft_model *model;
     weft_compute *compute;
+    weft_packing *packing; /* NULL when exact: then the weights are used as stored */
     weft_decoder *decoder;
     weft_kv_pool kv_pool;
     float *logits;       /* [WEFT_SEQUENCES_MAX, vocab] */

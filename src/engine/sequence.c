@@ -264,7 +264,7 @@ static bool vision_slice(weft_sequence *s, int wait_ms) {
     weft_media_item *item = &s->items[s->items_done];
     weft_status status = WEFT_OK;
     if (!s->vision)
-        status = weft_vision_begin(model->config, weft_checkpoint_vision(model->checkpoint), &item->pixels, &item->config,
+        status = weft_vision_begin(model->config, s->context.vision, &item->pixels, &item->config,
                                    s->context.compute, &s->vision, &err);
     bool finished = false, ready = false;
     int64_t done = 0, total = 0;

@@ -23,6 +23,7 @@ typedef enum weft_sequence_state {
 typedef struct weft_sequence_context { /* what the engine lends to its sequences */
     const weft_model *model;
     const weft_compute *compute;
+    const weft_vision_weights *vision; /* NULL: text only */
     weft_kv_pool *kv_pool;
     int64_t context_length;
     const weft_rates *rates;

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "engine/engine.h"
+#include "weights/cache.h"
 
 static uint64_t machine_bytes(void) {
     long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGE_SIZE);
@@ -11,6 +12,13 @@ static uint64_t machine_bytes(void) {
 
 static uint64_t default_budget(void) { /* a quarter of the machine's memory: the weights need the rest as page cache */
     return machine_bytes() ? machine_bytes() / 4 : (uint64_t)2 << 30;
+}
+
+/* The fast path's weights. A cache that cannot be used costs time at the next start, never the model. */
+static weft_status pack(weft_worker *w, const weft_engine_options *options, weft_error *err) {
+    char folder[WEFT_CACHE_PATH_MAX];
+    bool cache = !options->no_cache && weft_cache_folder(folder, NULL) == WEFT_OK;
+    return weft_packing_create(w->model->checkpoint, w->compute, cache ? folder : NULL, &w->packing, err);
 }
 
 weft_status weft_worker_init(weft_worker *w, const weft_model *model, const weft_engine_options *options, weft_error *err) {
@@ -22,8 +30,15 @@ weft_status weft_worker_init(weft_worker *w, const weft_model *model, const weft
     weft_kv_format format = options->exact ? WEFT_KV_F32 : WEFT_KV_Q8;
     if (options->kv) WEFT_TRY(weft_kv_format_from_name(options->kv, &format, err));
     weft_status status = weft_compute_create(options->cpu_level, options->threads, &w->compute, err);
+    const weft_text_weights *text = weft_checkpoint_text(model->checkpoint);
+    const weft_vision_weights *vision = weft_checkpoint_vision(model->checkpoint);
+    if (status == WEFT_OK && !options->exact) status = pack(w, options, err);
+    if (w->packing) {
+        text = weft_packing_text(w->packing);
+        vision = weft_packing_vision(w->packing);
+    }
     if (status == WEFT_OK)
-        status = weft_decoder_create(config, weft_checkpoint_text(model->checkpoint), w->compute, format, WEFT_STEP_ROWS, context, &w->decoder, err);
+        status = weft_decoder_create(config, text, w->compute, format, WEFT_STEP_ROWS, context, &w->decoder, err);
     if (status == WEFT_OK) status = weft_kv_pool_init(&w->kv_pool, weft_decoder_geometry(w->decoder), budget, err);
     if (status == WEFT_OK) {
         w->logits = malloc(sizeof(float) * WEFT_SEQUENCES_MAX * (size_t)config->text.vocab_size);
@@ -34,7 +49,7 @@ weft_status weft_worker_init(weft_worker *w, const weft_model *model, const weft
         weft_worker_destroy(w);
         return status;
     }
-    w->context = (weft_sequence_context){model, w->compute, &w->kv_pool, context, &w->rates, machine_bytes()};
+    w->context = (weft_sequence_context){model, w->compute, vision, &w->kv_pool, context, &w->rates, machine_bytes()};
     return WEFT_OK;
 }
 
@@ -43,6 +58,7 @@ void weft_worker_destroy(weft_worker *w) {
     free(w->logits);
     weft_kv_pool_destroy(&w->kv_pool);
     weft_decoder_destroy(w->decoder);
+    weft_packing_destroy(w->packing);
     weft_compute_destroy(w->compute);
     *w = (weft_worker){0};
 }

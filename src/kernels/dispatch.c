@@ -71,6 +71,7 @@ static const struct level {
 #if defined(__x86_64__)
     {"avx2", have_avx2, weft_kernels_fill_avx2},
     {"avx512", have_avx512, weft_kernels_fill_avx512},
+    {"avx512-vnni", weft_x86_has_vnni, weft_kernels_fill_avx512_vnni},
 #elif defined(__aarch64__)
     {"neon", have_always, weft_kernels_fill_neon}, /* part of the architecture */
 #endif
@@ -101,7 +102,7 @@ weft_status weft_kernels_select(const char *level, const weft_kernels **table, w
         *table = &tables[available - 1];
         return WEFT_OK;
     }
-    char names[64] = "";
+    char names[128] = "";
     for (int i = 0; i < available; i++) {
         if (strcmp(level, levels[i].name) == 0) {
             *table = &tables[i];

@@ -119,7 +119,7 @@ typedef struct weft_quants {
 } weft_quants;
 
 typedef struct weft_kernels {
-    const char *level; /* "ref", "avx2", "avx512", "neon": the strongest level that filled a slot */
+    const char *level; /* "ref", "avx2", "avx512", "avx512-vnni", "neon": the strongest level that filled a slot */
 
     /* out[n] = value of each stored element of a run of `n` values that starts at a block boundary; exact (bit for bit
      * what the gguf package computes in f32). One slot per type; F8 without its scales. */
@@ -175,7 +175,7 @@ typedef struct weft_kernels {
 
 enum { WEFT_DOT_ROWS_MAX = 4 };
 
-/* The table for this CPU, or the strongest one not above `level` ("ref", "avx2", "avx512"; NULL: WEFT_CPU from the
+/* The table for this CPU, or the strongest one not above `level` ("ref", "avx2", "avx512", "avx512-vnni"; NULL: WEFT_CPU from the
  * environment, else the best). An unknown level, or one that this CPU lacks, is an error that names the levels. */
 weft_status weft_kernels_select(const char *level, const weft_kernels **table, weft_error *err);
 

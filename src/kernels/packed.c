@@ -151,38 +151,47 @@ static void place_scales(uint8_t *out, int i, weft_type type, const uint8_t *row
     }
 }
 
-/* A plain row as Q8_0 blocks: d = max|w| / 127 as f16, rounded up so that no quant passes 127. */
-static void round_group(uint8_t block[34], const weft_matrix *w, int64_t row, int64_t k) {
-    float values[32], largest = 0;
-    const uint8_t *from = (const uint8_t *)w->data + (size_t)row * weft_type_row_bytes(w->type, w->cols);
-    for (int i = 0; i < 32; i++) {
-        const uint8_t *p = from + weft_type_row_bytes(w->type, k + i);
-        values[i] = w->type == WEFT_F32   ? weft_load_f32(p)
-                    : w->type == WEFT_F16 ? weft_f16_to_f32(weft_load_u16(p))
-                                          : weft_bf16_to_f32(weft_load_u16(p));
+/* 32 values as a block of Q8_0: d = max|w| / 127 as f16, rounded up so that no quant passes 127. */
+static void round_group(uint8_t block[34], const float values[32]) {
+    float largest = 0;
+    for (int i = 0; i < 32; i++)
         if (!(fabsf(values[i]) <= largest)) largest = fabsf(values[i]);
-    }
     uint16_t d = weft_f32_to_f16(largest / 127);
     if (weft_f16_to_f32(d) * 127 < largest && d < 0x7C00) d++;
     float scale = weft_f16_to_f32(d);
     memcpy(block, &d, 2);
-    for (int i = 0; i < 32; i++) {
-        float q = scale > 0 && scale < INFINITY ? rintf(values[i] / scale) : 0;
-        block[2 + i] = (uint8_t)(int8_t)(q > 127 ? 127 : q < -127 ? -127 : q);
+    if (!(scale > 0 && scale < INFINITY)) { /* zeros; or a NaN, which the scale keeps */
+        memset(block + 2, 0, 32);
+        return;
     }
+    const float integers = 12582912; /* 1.5 * 2^23: adding it rounds to an integer, ties to even */
+    for (int i = 0; i < 32; i++) block[2 + i] = (uint8_t)(int8_t)((values[i] / scale + integers) - integers);
 }
 
-static void pack_rounded_row(uint8_t *scales, uint8_t *quants, int i, const weft_matrix *w, int64_t row) {
-    for (int64_t g = 0; g < w->cols / 32; g++) {
-        uint8_t block[34], u[32];
-        round_group(block, w, row, 32 * g);
-        put_u16(scales + 32 * g, i, block);
-        unpack_group(u, WEFT_Q8_0, block, 0);
-        place_group(quants + 512 * g, i, u, 8);
-    }
+static void place_rounded(uint8_t *scales, uint8_t *quants, int i, const float values[32]) {
+    uint8_t block[34], u[32];
+    round_group(block, values);
+    put_u16(scales, i, block);
+    unpack_group(u, WEFT_Q8_0, block, 0);
+    place_group(quants, i, u, 8);
 }
 
-void weft_pack_panels(void *panels, const weft_matrix *w, weft_type type, int64_t p0, int64_t p1) {
+/* A panel of plain rows, which are widened a run at a time. */
+static void pack_rounded(const weft_kernels *kernels, uint8_t *scales, uint8_t *quants, const weft_matrix *w,
+                         int64_t first, int rows) {
+    enum { RUN = 256 };
+    const uint8_t *data = (const uint8_t *)w->data + (size_t)first * weft_type_row_bytes(w->type, w->cols);
+    for (int i = 0; i < rows; i++, data += weft_type_row_bytes(w->type, w->cols))
+        for (int64_t k = 0; k < w->cols; k += RUN) {
+            float values[RUN];
+            int64_t count = w->cols - k < RUN ? w->cols - k : RUN;
+            kernels->dequantize[w->type](values, data + weft_type_row_bytes(w->type, k), count);
+            for (int64_t g = 0; g < count / 32; g++)
+                place_rounded(scales + (k / 32 + g) * 32, quants + (k / 32 + g) * 512, i, values + 32 * g);
+        }
+}
+
+void weft_pack_panels(const weft_kernels *kernels, void *panels, const weft_matrix *w, weft_type type, int64_t p0, int64_t p1) {
     weft_packed_kind kind = weft_packed_kind_of(type);
     size_t bytes = weft_panel_bytes(kind, w->cols), row_bytes = weft_type_row_bytes(w->type, w->cols);
     for (int64_t p = p0; p < p1; p++) {
@@ -193,18 +202,17 @@ void weft_pack_panels(void *panels, const weft_matrix *w, weft_type type, int64_
             memset(scales, 0, bytes); /* rows past the end are 0 */
         else
             rows = WEFT_PANEL_WIDTH;
-        for (int i = 0; i < rows; i++) {
-            if (w->type != type) {
-                pack_rounded_row(scales, quants, i, w, first + i);
-                continue;
-            }
-            const uint8_t *row = (const uint8_t *)w->data + (size_t)(first + i) * row_bytes;
-            place_scales(scales, i, type, row, w->cols);
-            for (int64_t g = 0; g < w->cols / 32; g++) {
-                uint8_t u[32];
-                unpack_group(u, type, row, g);
-                place_group(quants + (size_t)g * (size_t)kind.group_bytes, i, u, kind.bits);
-            }
+        if (w->type != type) {
+            pack_rounded(kernels, scales, quants, w, first, (int)rows);
+            continue;
         }
+        const uint8_t *data = (const uint8_t *)w->data + (size_t)first * row_bytes;
+        for (int i = 0; i < rows; i++) place_scales(scales, i, type, data + (size_t)i * row_bytes, w->cols);
+        for (int64_t g = 0; g < w->cols / 32; g++, quants += kind.group_bytes)
+            for (int i = 0; i < rows; i++) {
+                uint8_t u[32];
+                unpack_group(u, type, data + (size_t)i * row_bytes, g);
+                place_group(quants, i, u, kind.bits);
+            }
     }
 }

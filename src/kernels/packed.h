@@ -90,6 +90,6 @@ weft_type weft_packed_type(const weft_matrix *w, bool round);
 /* Bytes of all panels of `type`, a multiple of 64. */
 size_t weft_packed_bytes(const weft_matrix *w, weft_type type);
 /* Writes panels [p0, p1) of `w` as `type` (of weft_packed_type) to their places in `panels`, where panel 0 begins. */
-void weft_pack_panels(void *panels, const weft_matrix *w, weft_type type, int64_t p0, int64_t p1);
+void weft_pack_panels(const weft_kernels *kernels, void *panels, const weft_matrix *w, weft_type type, int64_t p0, int64_t p1);
 
 #endif

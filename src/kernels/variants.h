@@ -8,6 +8,7 @@
 void weft_kernels_fill_ref(weft_kernels *table);
 void weft_kernels_fill_avx2(weft_kernels *table);
 void weft_kernels_fill_avx512(weft_kernels *table);
+void weft_kernels_fill_avx512_vnni(weft_kernels *table);
 void weft_kernels_fill_neon(weft_kernels *table);
 
 /* Whether this CPU has VNNI in 512 bits beside the AVX-512 level. */

@@ -124,10 +124,8 @@ static void norm_rows(weft_vision_run *run, int64_t first, int64_t count, int64_
 /* Outputs [first, first + count) of a matrix as a matrix of its own, where the way it is stored allows that. */
 static bool output_view(const weft_matrix *matrix, int64_t first, int64_t count, weft_matrix *view) {
     enum { SCALE_BLOCK = 128 };
-    *view = *matrix;
-    view->rows = count;
     if (matrix->transposed || (matrix->block_scales && first % SCALE_BLOCK)) return false;
-    view->data = (const char *)matrix->data + (size_t)first * weft_type_row_bytes(matrix->type, matrix->cols);
+    *view = weft_matrix_rows(matrix, first, count);
     if (matrix->block_scales)
         view->block_scales += first / SCALE_BLOCK * ((matrix->cols + SCALE_BLOCK - 1) / SCALE_BLOCK);
     return true;

@@ -30,8 +30,8 @@ static void packed_make(packed *p, uint64_t *seed, weft_type type, int64_t rows,
     size_t bytes = weft_packed_bytes(&p->w, p->w.panel_type);
     p->panels = aligned(bytes);
     int64_t count = weft_panel_count(rows), cut = random_between(seed, 0, count);
-    weft_pack_panels(p->panels, &p->w, p->w.panel_type, cut, count);
-    weft_pack_panels(p->panels, &p->w, p->w.panel_type, 0, cut);
+    weft_pack_panels(reference(), p->panels, &p->w, p->w.panel_type, cut, count);
+    weft_pack_panels(reference(), p->panels, &p->w, p->w.panel_type, 0, cut);
     p->w.panels = p->panels;
 }
 

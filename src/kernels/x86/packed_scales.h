@@ -120,7 +120,7 @@ WEFT_INLINE void s_quantize_group(weft_quants *out, int g, const float *x) {
 }
 
 /* The slot `quantize`. */
-static void s_quantize(weft_quants *out, const float *x, int64_t n) {
+__attribute__((unused)) static void s_quantize(weft_quants *out, const float *x, int64_t n) {
     int g = 0;
     for (; 32 * (g + 1) <= n; g++) s_quantize_group(out, g, x + 32 * g);
     if (32 * g < n) {

@@ -1,0 +1,285 @@
+/* AVX-512 VNNI: products with packed weights. VPDPBUSD adds four products of an unsigned and a signed byte to a sum of 32
+ * bits: a step of a panel is one vector, and nothing can overflow. Sums are named variables: arrays of them end up in
+ * memory. */
+#if defined(__x86_64__)
+#include "kernels/x86/packed_scales.h"
+
+#include "kernels/variants.h"
+
+typedef __m512i bytes;
+
+WEFT_INLINE bytes load(const void *p) {
+    return _mm512_loadu_si512(p);
+}
+WEFT_INLINE bytes four(const void *p) { /* four activations, for every output */
+    int32_t v;
+    memcpy(&v, p, 4);
+    return _mm512_set1_epi32(v);
+}
+WEFT_INLINE bytes low_nibbles(bytes v) {
+    return _mm512_and_si512(v, _mm512_set1_epi8(15));
+}
+WEFT_INLINE bytes high_nibbles(bytes v) {
+    return _mm512_and_si512(_mm512_srli_epi16(v, 4), _mm512_set1_epi8(15));
+}
+
+/* Quant vectors of step v (low) and v + 4 (high); v a constant. */
+WEFT_INLINE void quants_45_6(const int bits, const int v, const uint8_t *q, bytes *low, bytes *high) {
+    bytes nibbles = load(q + 64 * v);
+    *low = low_nibbles(nibbles);
+    *high = high_nibbles(nibbles);
+    if (bits == 5) {
+        bytes plane = load(q + 256), sixteen = _mm512_set1_epi8(16);
+        *low = _mm512_or_si512(*low, _mm512_and_si512(_mm512_slli_epi16(plane, 4 - v), sixteen));
+        *high = _mm512_or_si512(*high, _mm512_and_si512(_mm512_srli_epi16(plane, v), sixteen));
+    }
+    if (bits == 6) {
+        bytes p0 = load(q + 256), p1 = load(q + 320), two = _mm512_set1_epi8(0x30);
+        bytes t0 = v < 2 ? _mm512_slli_epi16(p0, v < 2 ? 4 - 2 * v : 0) : _mm512_srli_epi16(p0, v < 2 ? 0 : 2 * v - 4);
+        bytes t1 = v < 2 ? _mm512_slli_epi16(p1, v < 2 ? 4 - 2 * v : 0) : _mm512_srli_epi16(p1, v < 2 ? 0 : 2 * v - 4);
+        *low = _mm512_or_si512(*low, _mm512_and_si512(t0, two));
+        *high = _mm512_or_si512(*high, _mm512_and_si512(t1, two));
+    }
+}
+
+WEFT_INLINE __m512 halves16(const uint8_t *p) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
+}
+WEFT_INLINE __m512 bytes16(const uint8_t *p) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)));
+}
+WEFT_INLINE __m512 signed_bytes16(const uint8_t *p) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
+}
+
+/* s_scale_min for all sixteen outputs. */
+WEFT_INLINE void scale_min(const packed_scales kind, const int zero, const uint8_t *s, int j, __m512 *scale,
+                           __m512 *min) {
+    __m512 d = halves16(s);
+    switch (kind) {
+    case SCALES_DM:
+        *scale = d;
+        *min = _mm512_sub_ps(_mm512_setzero_ps(), halves16(s + 32));
+        return;
+    case SCALES_K:
+        *scale = _mm512_mul_ps(d, bytes16(s + 64 + 16 * j));
+        *min = _mm512_mul_ps(halves16(s + 32), bytes16(s + 192 + 16 * j));
+        return;
+    case SCALES_Q6: *scale = _mm512_mul_ps(d, signed_bytes16(s + 32 + 16 * j)); break;
+    default: *scale = d; break;
+    }
+    *min = _mm512_mul_ps(*scale, _mm512_set1_ps((float)zero));
+}
+
+/* ---- few rows ---- */
+
+#define EACH_DOT_ROW(STEP) STEP(0) STEP(1) STEP(2) STEP(3)
+
+#define DRAIN(r, total, sum_of)                                                                                        \
+    if (rows > r) {                                                                                                    \
+        __m512 factor = _mm512_mul_ps(scale, _mm512_set1_ps(x[r].scale[g]));                                           \
+        c##r = _mm512_fmadd_ps(_mm512_cvtepi32_ps(total), factor, c##r);                                               \
+        c##r = _mm512_fnmadd_ps(min, _mm512_set1_ps(x[r].sum_of), c##r);                                               \
+    }
+
+WEFT_INLINE void dot_panels(const int bits, const packed_scales kind, const int zero, const int rows, float *out,
+                            int64_t out_stride, const weft_quants *first_chunk, int64_t x_rows, const weft_matrix *w,
+                            int64_t p0, int64_t p1) {
+    int64_t groups = w->cols / 32;
+    for (int64_t p = p0; p < p1; p++) {
+        const uint8_t *s = weft_panel_scales(w, p), *q = weft_panel_quants(w, p);
+        __m512 c0 = _mm512_setzero_ps(), c1 = c0, c2 = c0, c3 = c0, scale, min;
+        const weft_quants *x = first_chunk;
+        for (int64_t first = 0; first < groups; first += WEFT_QUANT_GROUPS, x += x_rows) {
+            int count = groups - first < WEFT_QUANT_GROUPS ? (int)(groups - first) : WEFT_QUANT_GROUPS;
+            for (int g = 0; g < count; s += s_scale_bytes(kind))
+                for (int j = 0; j < s_scale_groups(kind); j++, g++, q += s_group_bytes(bits)) {
+                    for (size_t ahead = 0; ahead < s_group_bytes(bits); ahead += 64)
+                        _mm_prefetch((const char *)q + 4096 + ahead, _MM_HINT_T0);
+                    /* a: the first four steps, b: the last */
+#define DECLARE(r) bytes a##r = _mm512_setzero_si512(), b##r = a##r;
+                    EACH_DOT_ROW(DECLARE)
+#undef DECLARE
+#pragma GCC unroll 4
+                    for (int v = 0; v < 4; v++) {
+                        bytes low, high;
+                        if (bits == 8) {
+                            low = load(q + 64 * v);
+                            high = load(q + 64 * (v + 4));
+                        } else {
+                            quants_45_6(bits, v, q, &low, &high);
+                        }
+#define STEP(r)                                                                                                        \
+    if (rows > r) {                                                                                                    \
+        a##r = _mm512_dpbusd_epi32(a##r, low, four(x[r].q + 32 * g + 4 * v));                                          \
+        b##r = _mm512_dpbusd_epi32(b##r, high, four(x[r].q + 32 * g + 4 * v + 16));                                    \
+    }
+                        EACH_DOT_ROW(STEP)
+#undef STEP
+                    }
+                    if (kind == SCALES_Q6) {
+                        scale_min(kind, zero, s, 2 * j, &scale, &min);
+#define STEP(r) DRAIN(r, a##r, half_sum[2 * g])
+                        EACH_DOT_ROW(STEP)
+#undef STEP
+                        scale_min(kind, zero, s, 2 * j + 1, &scale, &min);
+#define STEP(r) DRAIN(r, b##r, half_sum[2 * g + 1])
+                        EACH_DOT_ROW(STEP)
+#undef STEP
+                    } else {
+                        scale_min(kind, zero, s, j, &scale, &min);
+#define STEP(r) DRAIN(r, _mm512_add_epi32(a##r, b##r), sum[g])
+                        EACH_DOT_ROW(STEP)
+#undef STEP
+                    }
+                }
+        }
+        int64_t n = p * WEFT_PANEL_WIDTH, width = w->rows - n;
+        float *to = out + n - p0 * WEFT_PANEL_WIDTH;
+        __mmask16 mask = (__mmask16)(width >= WEFT_PANEL_WIDTH ? 0xFFFF : (1u << width) - 1);
+#define STORE(r)                                                                                                       \
+    if (rows > r) _mm512_mask_storeu_ps(to + r * out_stride, mask, c##r);
+        EACH_DOT_ROW(STORE)
+#undef STORE
+    }
+}
+
+#define ROWS_CASE(n, bits, kind, zero)                                                                                 \
+    case n: dot_panels(bits, kind, zero, n, out, out_stride, x, x_rows, w, p0, p1); return;
+#define DEFINE_DOT(type, bits, kind, zero)                                                                             \
+    static void dot_##type(float *out, int64_t out_stride, const weft_quants *x, int64_t x_rows, int rows,             \
+                           const weft_matrix *w, int64_t p0, int64_t p1) {                                             \
+        switch (rows) {                                                                                                \
+            ROWS_CASE(1, bits, kind, zero)                                                                             \
+            ROWS_CASE(2, bits, kind, zero)                                                                             \
+            ROWS_CASE(3, bits, kind, zero)                                                                             \
+        default: dot_panels(bits, kind, zero, 4, out, out_stride, x, x_rows, w, p0, p1);                               \
+        }                                                                                                              \
+    }
+EACH_PACKED_TYPE(DEFINE_DOT)
+
+static void packed_dot(float *out, int64_t out_stride, const weft_quants *x, int64_t x_rows, int rows,
+                       const weft_matrix *w, int64_t p0, int64_t p1) {
+#define DOT_CASE(type, bits, kind, zero)                                                                               \
+    case type: dot_##type(out, out_stride, x, x_rows, rows, w, p0, p1); return;
+    switch (w->panel_type) {
+        EACH_PACKED_TYPE(DOT_CASE)
+    default: return;
+    }
+}
+
+/* ---- many rows ---- */
+
+WEFT_INLINE void open_quants(const int bits, uint8_t *out, const uint8_t *q, int groups) {
+    for (int g = 0; g < groups; g++, q += s_group_bytes(bits), out += 512) {
+        if (bits == 8) {
+            memcpy(out, q, 512);
+            continue;
+        }
+#pragma GCC unroll 4
+        for (int v = 0; v < 4; v++) {
+            bytes low, high;
+            quants_45_6(bits, v, q, &low, &high);
+            _mm512_storeu_si512(out + 64 * v, low);
+            _mm512_storeu_si512(out + 64 * (v + 4), high);
+        }
+    }
+}
+
+static void packed_open(void *memory, const weft_matrix *w, int64_t panel, int64_t chunk) {
+    weft_open_panel *open = memory;
+    int groups = weft_chunk_groups(w->cols, chunk);
+    int64_t first = chunk * WEFT_QUANT_GROUPS;
+    const uint8_t *s = weft_panel_scales(w, panel), *q = weft_panel_quants(w, panel);
+#define OPEN_CASE(type, bits, kind, zero)                                                                              \
+    case type:                                                                                                         \
+        s_open_scales(kind, zero, open, s + (size_t)(first / s_scale_groups(kind)) * s_scale_bytes(kind), groups);     \
+        open_quants(bits, open->quants, q + (size_t)first * s_group_bytes(bits), groups);                              \
+        return;
+    switch (w->panel_type) {
+        EACH_PACKED_TYPE(OPEN_CASE)
+    default: return;
+    }
+}
+
+/* A tile of `rows` rows and the outputs of one or two panels: the sums of row r are in ar and br. */
+#define EACH_ROW(STEP) STEP(0) STEP(1) STEP(2) STEP(3) STEP(4) STEP(5)
+#define ZERO(r)        bytes a##r = _mm512_setzero_si512(), b##r = a##r;
+#define CHAIN(r)                                                                                                       \
+    if (rows > r) {                                                                                                    \
+        bytes f = four(x[r].q + at);                                                                                   \
+        a##r = _mm512_dpbusd_epi32(a##r, u0, f);                                                                       \
+        if (panels > 1) b##r = _mm512_dpbusd_epi32(b##r, u1, f);                                                       \
+    }
+#define SCALE(r)                                                                                                       \
+    if (rows > r) {                                                                                                    \
+        float *to = c + r * WEFT_PANEL_WIDTH;                                                                          \
+        __m512 f = _mm512_set1_ps(x[r].scale[g]), sum = _mm512_set1_ps(halves ? x[r].half_sum[i] : x[r].sum[g]);       \
+        __m512 t = _mm512_fnmadd_ps(min0, sum, _mm512_loadu_ps(to));                                                   \
+        _mm512_storeu_ps(to, _mm512_fmadd_ps(_mm512_cvtepi32_ps(a##r), _mm512_mul_ps(scale0, f), t));                  \
+        if (panels > 1) {                                                                                              \
+            t = _mm512_fnmadd_ps(min1, sum, _mm512_loadu_ps(to + c_panel));                                            \
+            t = _mm512_fmadd_ps(_mm512_cvtepi32_ps(b##r), _mm512_mul_ps(scale1, f), t);                                \
+            _mm512_storeu_ps(to + c_panel, t);                                                                         \
+        }                                                                                                              \
+    }
+
+/* c_panel: floats between the sums of two panels. halves: scales per 16 of k instead of 32. */
+WEFT_INLINE void tile(const bool halves, const int rows, const int panels, float *c, int64_t c_panel,
+                      const weft_quants *x, const weft_open_panel *open, int groups) {
+    const weft_open_panel *next = (const void *)((const char *)open + (panels > 1 ? WEFT_OPEN_BYTES : 0));
+    const uint8_t *q0 = open->quants, *q1 = next->quants;
+    const int steps = halves ? 4 : 8;
+    for (int i = 0; i < (halves ? 2 * groups : groups); i++, q0 += 64 * steps, q1 += 64 * steps) {
+        const int g = halves ? i / 2 : i, start = i * 4 * steps;
+        EACH_ROW(ZERO)
+#pragma GCC unroll 8
+        for (int v = 0; v < steps; v++) {
+            const int at = start + 4 * v;
+            bytes u0 = load(q0 + 64 * v), u1 = load(q1 + 64 * v);
+            EACH_ROW(CHAIN)
+        }
+        __m512 scale0 = _mm512_loadu_ps(open->scale[i]), scale1 = _mm512_loadu_ps(next->scale[i]);
+        __m512 min0 = _mm512_loadu_ps(open->min[i]), min1 = _mm512_loadu_ps(next->min[i]);
+        EACH_ROW(SCALE)
+    }
+}
+
+WEFT_INLINE void chunk_rows(const bool halves, const int panels, float *c, int64_t c_rows, const weft_quants *x,
+                            int64_t rows, const weft_open_panel *open, int groups) {
+    int64_t r = 0, c_panel = c_rows * WEFT_PANEL_WIDTH;
+#define ROWS_TILE(n)                                                                                                   \
+    for (; r + n <= rows; r += n) tile(halves, n, panels, c + r * WEFT_PANEL_WIDTH, c_panel, x + r, open, groups);
+    ROWS_TILE(6)
+    ROWS_TILE(4)
+    ROWS_TILE(2)
+    ROWS_TILE(1)
+}
+
+static void packed_chunk(float *c, int64_t c_rows, const weft_quants *x, int64_t rows, const void *open, int panels,
+                         const weft_matrix *w, int64_t chunk, bool add) {
+    int groups = weft_chunk_groups(w->cols, chunk);
+    bool halves = weft_packed_kind_of(w->panel_type).group == 16;
+    for (int p = 0; p < panels && !add; p++)
+        memset(c + p * c_rows * WEFT_PANEL_WIDTH, 0, (size_t)rows * WEFT_PANEL_WIDTH * sizeof *c);
+    for (int p = 0; p < panels; p += 2) {
+        const weft_open_panel *panel = (const void *)((const char *)open + (size_t)p * WEFT_OPEN_BYTES);
+        float *to = c + p * c_rows * WEFT_PANEL_WIDTH;
+        if (halves && panels - p > 1)
+            chunk_rows(true, 2, to, c_rows, x, rows, panel, groups);
+        else if (halves)
+            chunk_rows(true, 1, to, c_rows, x, rows, panel, groups);
+        else if (panels - p > 1)
+            chunk_rows(false, 2, to, c_rows, x, rows, panel, groups);
+        else
+            chunk_rows(false, 1, to, c_rows, x, rows, panel, groups);
+    }
+}
+
+void weft_kernels_fill_avx512_vnni(weft_kernels *table) {
+    table->level = "avx512-vnni";
+    table->packed_dot = packed_dot;
+    table->packed_open = packed_open;
+    table->packed_chunk = packed_chunk;
+}
+#endif
