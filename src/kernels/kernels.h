@@ -168,8 +168,8 @@ typedef struct weft_kernels {
     void (*softmax)(float *x, int64_t n);                                         /* in place, max subtracted */
     /* Stores one row of head_dim floats as row `row` of a slab, whose format is not WEFT_KV_Q8Q4. */
     void (*kv_store)(void *slab, weft_kv_format format, int head_dim, int row, const float *x);
-    /* Slabs of 4 bits are read as rows of 8 bits (kv_rows.h). For formats of 8 and 4 bits and more than eight rows, queries may be rounded to 15 bits of their row's maximum (7
-     * with AVX-512 VNNI) and probabilities to 15 bits of the largest of their page. */
+    /* Slabs of 4 bits are read as rows of 8 bits (kv_rows.h). For formats of 8 and 4 bits, queries may be rounded to 15 bits of their row's maximum, and with more than eight
+     * rows (to 7 bits there with AVX-512 VNNI) probabilities to 15 bits of the largest of their page. */
     void (*attention)(const weft_attention_task *task);
 } weft_kernels;
 

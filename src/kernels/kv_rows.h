@@ -1,4 +1,4 @@
-/* Rows of 4-bit slabs in plain C, the same for every level: storing one, and widening a slab to 8 bits.
+/* Rows of 4-bit slabs: where they are, and how one is stored; plain C, the same for every level.
  *
  * Layout of a WEFT_KV_Q4 slab: [128] rows of [groups][16 bytes], groups of 32 values, value j in the low and value j + 16
  * in the high four bits of byte j; then f16 d [128][groups]. Value = d * (q - 8), where d = -(largest by magnitude) / 8. */
@@ -47,40 +47,6 @@ static inline void weft_kv_store_q4(void *slab, int head_dim, int row, const flo
         }
         for (int j = 0; j < WEFT_KV_GROUP_BYTES; j++)
             out[j] = (uint8_t)(quants[j] | quants[j + WEFT_KV_GROUP_BYTES] << 4);
-    }
-}
-
-/* The first `keys` rows of a 4-bit slab as a WEFT_KV_Q8 slab. A row gets one scale; the rounding to it is at most
- * 1/254 of the row's largest value, a thirtieth of a step of four bits. */
-static inline void weft_kv_widen_q4(void *restrict slab_q8, const void *restrict slab, int head_dim, int keys) {
-    int8_t *out = slab_q8;
-    float *row_scales = (float *)(out + (size_t)WEFT_KV_PAGE_ROWS * (size_t)head_dim);
-    int groups = weft_kv_groups(head_dim);
-    for (int row = 0; row < keys; row++) {
-        const uint8_t *in = weft_kv_q4_row(slab, head_dim, row), *scales = weft_kv_q4_scales(slab, head_dim, row);
-        float d[256 / WEFT_KV_GROUP], largest = 0;
-        for (int g = 0; g < groups; g++) {
-            uint16_t half;
-            memcpy(&half, scales + 2 * g, sizeof half);
-            d[g] = weft_f16_to_f32(half);
-            largest = fabsf(d[g]) > largest ? fabsf(d[g]) : largest;
-        }
-        float inverse = largest > 0 ? 127.0f / 8 * 256 / largest : 0;
-        row_scales[row] = largest * (8 / 127.0f);
-        for (int g = 0; g < groups; g++, in += WEFT_KV_GROUP_BYTES) {
-            int16_t factor = (int16_t)(d[g] * inverse + (d[g] > 0 ? 0.5f : -0.5f)); /* 8 bits after the point */
-            int8_t wide[WEFT_KV_GROUP];
-            for (int j = 0; j < WEFT_KV_GROUP_BYTES; j++) {
-                wide[j] = (int8_t)((int16_t)((int16_t)((in[j] & 15) - 8) * factor + 128) >> 8);
-                wide[j + WEFT_KV_GROUP_BYTES] = (int8_t)((int16_t)((int16_t)((in[j] >> 4) - 8) * factor + 128) >> 8);
-            }
-            int left = head_dim - g * WEFT_KV_GROUP, count = left < WEFT_KV_GROUP ? left : WEFT_KV_GROUP;
-            if (count == WEFT_KV_GROUP)
-                memcpy(out, wide, WEFT_KV_GROUP);
-            else
-                memcpy(out, wide, (size_t)count);
-            out += count;
-        }
     }
 }
 

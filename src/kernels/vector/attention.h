@@ -28,17 +28,42 @@ enum {
 
 /* ---- pages ---- */
 
-/* How the kernels see the pages: those of 4 bits are widened to 8. */
-static weft_kv_format read_format(const weft_attention_task *t) {
-    return t->format == WEFT_KV_F32 || t->format == WEFT_KV_F16 ? t->format : WEFT_KV_Q8;
+/* The first `keys` rows of a 4-bit slab as a WEFT_KV_Q8 slab. A row gets one scale; the rounding to it is at most 1/254
+ * of the row's largest value, a thirtieth of a step of four bits. */
+static void widen_q4(int8_t *out, const void *slab, int dim, int keys) {
+    float *row_scales = (float *)(out + (size_t)PAGE * (size_t)dim);
+    int groups = weft_kv_groups(dim);
+    for (int row = 0; row < keys; row++) {
+        const uint8_t *in = weft_kv_q4_row(slab, dim, row), *scales = weft_kv_q4_scales(slab, dim, row);
+        float d[DIM_MAX / WEFT_KV_GROUP], largest = 0;
+        for (int g = 0; g < groups; g++) {
+            d[g] = s_f16(scales + 2 * g);
+            largest = __builtin_fabsf(d[g]) > largest ? __builtin_fabsf(d[g]) : largest;
+        }
+        float inverse = largest > 0 ? 127.0f / 8 / largest : 0;
+        row_scales[row] = largest * (8 / 127.0f);
+        for (int g = 0; g < groups; g++, in += WEFT_KV_GROUP_BYTES) {
+            int8_t room[WEFT_KV_GROUP];
+            int left = dim - g * WEFT_KV_GROUP, count = left < WEFT_KV_GROUP ? left : WEFT_KV_GROUP;
+            int8_t *wide = count < WEFT_KV_GROUP ? room : out;
+            vf factor = vf_set(d[g] * inverse), middle = vf_set(-8 * d[g] * inverse);
+            for (int j = 0; j < WEFT_KV_GROUP_BYTES; j += VF) {
+                vi bytes = vi_u8(in + j);
+                vf_store_i8(wide + j, vf_fma(vi_to_f32(vi_and(bytes, vi_set(15))), factor, middle));
+                vf_store_i8(wide + j + WEFT_KV_GROUP_BYTES, vf_fma(vi_to_f32(vi_right(bytes, 4)), factor, middle));
+            }
+            if (wide == room) memcpy(out, room, (size_t)count);
+            out += count;
+        }
+    }
 }
 
-/* The slab of page `page` as read_format says, good until the next call. */
+/* The slab of page `page` as the kernels read it: one of 4 bits is widened to 8, good until the next call. */
 static const void *read_page(const weft_attention_task *t, int which, int64_t page, int keys) {
     const void *slab = which ? t->v_pages[page] : t->k_pages[page];
     if (weft_kv_part(t->format, which) != WEFT_KV_Q4) return slab;
     void *wide = (char *)t->scratch + STATE_BYTES;
-    weft_kv_widen_q4(wide, slab, t->head_dim, keys);
+    widen_q4(wide, slab, t->head_dim, keys);
     return wide;
 }
 
@@ -251,6 +276,9 @@ typedef struct direct_state {
     float scores[PAGE * GROUP];     /* [key][GROUP] */
     float weights[GROUP * PAGE];    /* [GROUP][key]: probabilities, times the scale of the value */
     float max[GROUP], sum[GROUP];
+    bool pairs;                         /* scores from integers: */
+    int16_t rounded[GROUP * DIM_MAX];   /* [GROUP][dim] queries in 15 bits */
+    float rounded_scales[GROUP];
 } direct_state;
 
 /* scores[key][GROUP] for one page. */
@@ -277,6 +305,47 @@ WEFT_INLINE void direct_scores(const weft_kv_format format, direct_state *s, con
         vf_sum4(s->scores + key * GROUP, a0, a1, a2, a3);
     }
 }
+
+#ifdef HAVE_DOT2
+/* Queries of one row in 15 bits; a NaN goes into the scale, since integers would lose it. */
+static void round_query(direct_state *s, int r, int dim, int padded) {
+    const float *query = s->queries + r * padded;
+    float max = 0, nan = 0;
+    for (int d = 0; d < dim; d++) {
+        max = __builtin_fabsf(query[d]) > max ? __builtin_fabsf(query[d]) : max;
+        if (query[d] != query[d]) nan = query[d];
+    }
+    float inverse = max > 0 ? 32767.0f / max : 0;
+    if (!(inverse <= 3e38f)) inverse = 0;
+    s->rounded_scales[r] = max / 32767.0f + nan;
+    int32_t words[VF];
+    vf limit = vf_set(32767), minus_limit = vf_set(-32767), factor = vf_set(inverse);
+    for (int d = 0; d < dim; d += VF) {
+        vi_store(words, vi_round(vf_max(vf_min(vf_mul(vf_load(query + d), factor), limit), minus_limit)));
+        for (int i = 0; i < VF; i++) s->rounded[r * dim + d + i] = (int16_t)words[i];
+    }
+}
+
+/* The same as direct_scores for pages of 8 bits when dim is a multiple of 2 VF; without the scales of the keys. */
+static void direct_pair_scores(direct_state *s, const void *slab, int dim, int keys) {
+    const int16_t *q0 = s->rounded, *q1 = q0 + dim, *q2 = q1 + dim, *q3 = q2 + dim;
+    vf scale0 = vf_set(s->rounded_scales[0]), scale1 = vf_set(s->rounded_scales[1]);
+    vf scale2 = vf_set(s->rounded_scales[2]), scale3 = vf_set(s->rounded_scales[3]);
+    const int8_t *row = slab;
+    for (int key = 0; key < keys; key++, row += dim) {
+        vi a0 = vi_set(0), a1 = a0, a2 = a0, a3 = a0;
+        for (int d = 0; d < dim; d += 2 * VF) {
+            vi k = vi_i8_pairs(row + d);
+            a0 = vi_dot2(a0, k, vi_load(q0 + d));
+            a1 = vi_dot2(a1, k, vi_load(q1 + d));
+            a2 = vi_dot2(a2, k, vi_load(q2 + d));
+            a3 = vi_dot2(a3, k, vi_load(q3 + d));
+        }
+        vf_sum4(s->scores + key * GROUP, vf_mul(vi_to_f32(a0), scale0), vf_mul(vi_to_f32(a1), scale1),
+                vf_mul(vi_to_f32(a2), scale2), vf_mul(vi_to_f32(a3), scale3));
+    }
+}
+#endif
 
 /* One row's scores to probabilities, `seen` of `keys` being visible; returns what the earlier values shrink by. */
 static float direct_softmax(direct_state *s, int r, int keys, int64_t seen, const float *key_scales,
@@ -366,12 +435,21 @@ WEFT_INLINE void attend_group(const weft_kv_format format, const weft_attention_
         for (int d = 0; d < dim; d++) s->queries[r * padded + d] = t->q[r0 + r][d] * t->scale;
         if (t->visible[r0 + r] > visible) visible = t->visible[r0 + r];
     }
+#ifdef HAVE_DOT2
+    s->pairs = format == WEFT_KV_Q8 && dim % (2 * VF) == 0;
+    for (int r = 0; s->pairs && r < rows; r++) round_query(s, r, dim, padded);
+#endif
     for (int64_t first = 0; first < visible; first += PAGE) {
         int keys = visible - first < PAGE ? (int)(visible - first) : PAGE;
         const void *k = read_page(t, 0, first / PAGE, keys), *v;
         float key_scales[PAGE];
         float shrink[GROUP] = {1, 1, 1, 1};
-        direct_scores(format, s, k, stride, dim, padded, keys);
+#ifdef HAVE_DOT2
+        if (s->pairs)
+            direct_pair_scores(s, k, dim, keys);
+        else
+#endif
+            direct_scores(format, s, k, stride, dim, padded, keys);
         if (format == WEFT_KV_Q8) memcpy(key_scales, kv_scales(k, dim), sizeof key_scales);
         v = read_page(t, 1, first / PAGE, keys);
         for (int r = 0; r < rows; r++)
@@ -399,7 +477,7 @@ static void attend_q8(const weft_attention_task *t, int r0, int rows) {
 static void attention(const weft_attention_task *t) {
     if (t->rows > DIRECT_ROWS_MAX) {
 #ifdef HAVE_DOT2
-        if (read_format(t) == WEFT_KV_Q8) {
+        if (t->format != WEFT_KV_F32 && t->format != WEFT_KV_F16) {
             attend_pairs(t);
             return;
         }

@@ -140,6 +140,10 @@ WEFT_INLINE vi vi_u8(const void *p) {
 WEFT_INLINE vi vi_i8(const void *p) {
     return _mm512_cvtepi8_epi32(_mm_loadu_si128(p));
 }
+/* 2 VF stored bytes as pairs of int16. */
+WEFT_INLINE vi vi_i8_pairs(const void *p) {
+    return _mm512_cvtepi8_epi16(_mm256_loadu_si256(p));
+}
 WEFT_INLINE vi vi_load(const void *p) {
     return _mm512_loadu_si512(p);
 }
