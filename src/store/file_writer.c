@@ -238,6 +238,9 @@ static weft_status get_upload(weft_files *files, const char *id, weft_file_info 
     bool row = false;
     char path[WEFT_FILES_PATH_MAX];
     struct stat file;
+    char key[sizeof info->id]; /* a copy: the caller's may lie in *info */
+    snprintf(key, sizeof key, "%s", id);
+    id = key;
     *info = (weft_file_info){0};
     WEFT_TRY(weft_database_prepare(&files->db, &statement, err, "SELECT id, name, purpose, bytes, created, expires FROM uploads WHERE id = ?1", "s", id));
     weft_status status = weft_database_step(&files->db, statement, &row, err);
