@@ -71,6 +71,17 @@ typedef struct weft_engine_options { /* zero means the default everywhere */
     int url_seconds_max;    /* for a fetch; 0: 120 */
 } weft_engine_options;
 
+/* Files of the cache of packed weights, which engines make at a model's first start and map at the next ones. */
+typedef struct weft_cached_model {
+    char file[256];
+    uint64_t bytes;
+    int64_t used;  /* seconds since 1970 */
+    bool complete; /* false: being written, or left by a start that was killed */
+} weft_cached_model;
+/* The folder and its files, both freed with weft_free(); and removing them all. */
+weft_status weft_cached_models(char **folder, weft_cached_model **list, int *count, weft_error *err);
+weft_status weft_cached_models_clear(int *removed, uint64_t *bytes, weft_error *err);
+
 /* Starts the engine's thread. The model must outlive the engine. */
 weft_status weft_engine_create(const weft_model *model, const weft_engine_options *options, weft_engine **engine, weft_error *err);
 /* Cancels what runs, waits for the thread, frees everything. Requests must have been freed before. */

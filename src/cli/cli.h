@@ -21,6 +21,7 @@ int weft_cmd_dump(int argc, char **argv);
 int weft_cmd_tokenize(int argc, char **argv);
 int weft_cmd_detokenize(int argc, char **argv);
 int weft_cmd_inspect(int argc, char **argv);
+int weft_cmd_cache(int argc, char **argv);
 
 enum { WEFT_CLI_LIST_MAX = 64 };
 

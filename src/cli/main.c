@@ -17,6 +17,7 @@ static const struct {
     {"inspect", weft_cmd_inspect, "what a model's files hold"},
     {"generate", weft_cmd_generate, "run one chat request from a JSON file"},
     {"bench", weft_cmd_bench, "how fast a model runs here: prefill, decode, pictures, load"},
+    {"cache", weft_cmd_cache, "re-laid weights kept on disk: list, clear"},
     {"dump", weft_cmd_dump, "run one chat request exactly and write every stage as .npy"},
     {"tokenize", weft_cmd_tokenize, "text to token ids, a JSON string a line"},
     {"detokenize", weft_cmd_detokenize, "token ids to text, a JSON array a line"},
