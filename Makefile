@@ -62,8 +62,11 @@ setup-lab: setup
 goldens: setup-lab
 	@.venv-lab/bin/python3 lab/goldens.py && .venv-lab/bin/python3 lab/unit_goldens.py
 
+LAB_STEPS ?= 12000
 lab-tiny: setup-lab
-	@.venv-lab/bin/python3 -m lab.tiny.run
+	@.venv-lab/bin/python3 -m lab.tiny.browser --out .lab/pages --sheets 90 || echo "no Chromium: without browser-drawn screens"
+	@.venv-lab/bin/python3 -m lab.tiny.run --until $(LAB_STEPS)
+	@.venv-lab/bin/python3 -m lab.tiny.run --branch 600 --export models/tiny/instruct
 
 lab-smoke: setup-lab
 	@.venv-lab/bin/python3 -m lab.tiny.run --plan smoke

@@ -35,6 +35,8 @@ def main(arguments=None) -> int:
     parser.add_argument("--until", type=int, help="last step of the run in this sitting; default: the plan's end")
     parser.add_argument("--branch", type=int, default=0, help="instead train a decay branch of so many steps, export and evaluate it")
     parser.add_argument("--ranks", type=int, default=os.cpu_count() or 1, help="processes that share the work")
+    parser.add_argument("--adopt", type=Path, help="begin a new work folder with the weights of this exported folder")
+    parser.add_argument("--step", type=int, default=0, help="with --adopt: the step to go on from")
     parser.add_argument("--export", type=Path, help="where the checkpoint goes; default <folder>/instruct")
     parser.add_argument("--count", type=int, default=50, help="questions for each row of the evaluation")
     args = parser.parse_args(arguments)
@@ -43,6 +45,8 @@ def main(arguments=None) -> int:
     plan = config.PLANS[args.plan]
     folder = args.folder or ROOT / ".lab" / plan.name
     folder.mkdir(parents=True, exist_ok=True)
+    if args.adopt:
+        train.adopt(plan, folder, args.adopt, args.step)
     smoke = plan.name == "smoke"
     if smoke or not args.branch:
         train.Trainer(plan, folder, args.ranks).run(args.until)

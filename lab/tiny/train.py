@@ -11,10 +11,12 @@ waits for longer than one micro-batch; then each updates its share of the parame
 import json
 import multiprocessing
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
 
+import safetensors.torch
 import torch
 import torch.nn.functional as F
 
@@ -23,6 +25,22 @@ from . import config, evaluate, lessons, model as models, optimiser, text
 REPORT_EVERY = 10
 PATIENCE = 1800       # seconds a process waits for the others before it takes them for dead
 CLIP = 1.0
+
+
+def adopt(plan: config.Plan, folder: Path, source: Path, step: int) -> None:
+    """Makes a new work folder's state from an exported checkpoint folder: its weights and tokenizer, fresh moments and heads."""
+    if (Path(folder) / "state.pt").exists():
+        raise FileExistsError(f"{folder} holds a run already")
+    shutil.copyfile(Path(source) / "tokenizer.json", Path(folder) / "tokenizer.json")
+    trainer = Trainer(plan, folder)
+    stored = safetensors.torch.load_file(Path(source) / "model.safetensors")
+    for slot in trainer.slots:
+        if slot.name in stored:
+            slot.of(trainer.shared.weights[0]).copy_(stored[slot.name].float())
+        elif not slot.name.startswith("heads."):
+            raise KeyError(f"{source} has no {slot.name}")
+    trainer.step = step
+    trainer.save()
 
 
 class Shared:

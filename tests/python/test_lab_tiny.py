@@ -223,6 +223,13 @@ def test_exported_folder_answers(work, tmp_path):
     for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "preprocessor_config.json",
                  "video_preprocessor_config.json", "generation_config.json", "chat_template.jinja"):
         assert (out / name).stat().st_size > 0
+    (tmp_path / "again").mkdir()
+    train.adopt(plan, tmp_path / "again", out, 7)
+    again = train.Trainer(plan, tmp_path / "again")
+    assert again.step == 7
+    begun = torch.load(folder / "state.pt", weights_only=True)["weights"]
+    name = "model.visual.blocks.0.attn.qkv.weight"
+    assert torch.equal(dict(again.model.named_parameters())[name], begun[name].to(torch.bfloat16).float())
     items = evaluate.held_out(1)
     answers = evaluate.Answerer(out)([(i.question.text, i.image) for i in items if i.image is not None][:2], limit=4)
     assert len(answers) == 2
