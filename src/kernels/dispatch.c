@@ -44,14 +44,14 @@ static bool have_avx2(void) {
 static bool have_avx512(void) {
     return have_avx2();
 }
-bool weft_x86_has_vnni(void) {
+static bool have_vnni(void) {
     return have_avx2();
 }
 #else
 static bool have_avx512(void) {
     return detect_x86().avx512;
 }
-bool weft_x86_has_vnni(void) {
+static bool have_vnni(void) {
     return detect_x86().vnni;
 }
 #endif
@@ -71,7 +71,7 @@ static const struct level {
 #if defined(__x86_64__)
     {"avx2", have_avx2, weft_kernels_fill_avx2},
     {"avx512", have_avx512, weft_kernels_fill_avx512},
-    {"avx512-vnni", weft_x86_has_vnni, weft_kernels_fill_avx512_vnni},
+    {"avx512-vnni", have_vnni, weft_kernels_fill_avx512_vnni},
 #elif defined(__aarch64__)
     {"neon", have_always, weft_kernels_fill_neon}, /* part of the architecture */
 #endif

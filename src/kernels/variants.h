@@ -11,9 +11,6 @@ void weft_kernels_fill_avx512(weft_kernels *table);
 void weft_kernels_fill_avx512_vnni(weft_kernels *table);
 void weft_kernels_fill_neon(weft_kernels *table);
 
-/* Whether this CPU has VNNI in 512 bits beside the AVX-512 level. */
-bool weft_x86_has_vnni(void);
-
 /* ref_dequantize.c: the plain-C slots, for tails of the variants too. */
 void weft_ref_dequantize_fill(weft_kernels *table);
 /* ref_packed.c */

@@ -9,7 +9,6 @@ void weft_avx512_fill_dot(weft_kernels *table);
 void weft_avx512_fill_gemm(weft_kernels *table);
 void weft_avx512_fill_elementwise(weft_kernels *table);
 void weft_avx512_fill_attention(weft_kernels *table);
-void weft_avx512vnni_fill_attention(weft_kernels *table);
 
 void weft_kernels_fill_avx512(weft_kernels *table) {
     table->level = "avx512";
@@ -18,6 +17,5 @@ void weft_kernels_fill_avx512(weft_kernels *table) {
     weft_avx512_fill_gemm(table);
     weft_avx512_fill_elementwise(table);
     weft_avx512_fill_attention(table);
-    if (weft_x86_has_vnni()) weft_avx512vnni_fill_attention(table);
 }
 #endif
