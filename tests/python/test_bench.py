@@ -92,7 +92,7 @@ def test_bad_lists_are_wrong_usage(arguments):
 
 
 @pytest.mark.parametrize("arguments, part", [
-    (["--prefill", "9000"], "context"), (["--decode", "2@8191"], "context"), (["--decode", "1", "--batch", "99"], "1 to 8"),
+    (["--prefill", "900", "--context", "512"], "context"), (["--decode", "2@511", "--context", "512"], "context"), (["--decode", "1", "--batch", "99"], "1 to 8"),
     (["--image", "20000x5"], "1 to 16384"), (["--image", "5000x10"], "aspect"), (["--decode", "1", "--repeat", "5000"], "runs"),
     (["--prefill", "4000", "--memory", "1M"], "--memory"), (["--cpu", "none"], "none"),
 ])
