@@ -158,7 +158,7 @@ static weft_status encode_once(bench_run *run, const weft_image *image, int64_t 
         weft_pixels_from_image(image, &config->vision, &config->image, weft_compute_pool(w->compute), &pixels, err);
     if (status == WEFT_OK)
         status = weft_vision_begin(config, w->context.vision, &pixels, &config->image,
-                                   w->compute, &vision, err);
+                                   w->compute, w->context.vision_format, &vision, err);
     bool finished = false;
     int64_t done, total;
     while (status == WEFT_OK && !finished) status = weft_vision_step(vision, &finished, &done, &total, err);

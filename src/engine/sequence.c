@@ -265,7 +265,7 @@ static bool vision_slice(weft_sequence *s, int wait_ms) {
     weft_status status = WEFT_OK;
     if (!s->vision)
         status = weft_vision_begin(model->config, s->context.vision, &item->pixels, &item->config,
-                                   s->context.compute, &s->vision, &err);
+                                   s->context.compute, s->context.vision_format, &s->vision, &err);
     bool finished = false, ready = false;
     int64_t done = 0, total = 0;
     if (status == WEFT_OK) status = load_pixels(s, item, wait_ms, &ready, &err);

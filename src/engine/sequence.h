@@ -28,6 +28,7 @@ typedef struct weft_sequence_context { /* what the engine lends to its sequences
     int64_t context_length;
     const weft_rates *rates;
     uint64_t machine_bytes; /* of physical memory; 0: unknown */
+    weft_kv_format vision_format; /* of keys and values inside the vision tower */
 } weft_sequence_context;
 
 typedef struct weft_sequence weft_sequence;

@@ -49,7 +49,8 @@ weft_status weft_worker_init(weft_worker *w, const weft_model *model, const weft
         weft_worker_destroy(w);
         return status;
     }
-    w->context = (weft_sequence_context){model, w->compute, vision, &w->kv_pool, context, &w->rates, machine_bytes()};
+    w->context = (weft_sequence_context){model, w->compute, vision, &w->kv_pool, context, &w->rates, machine_bytes(),
+                                        options->exact ? WEFT_KV_F32 : WEFT_KV_Q8};
     return WEFT_OK;
 }
 

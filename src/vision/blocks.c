@@ -78,8 +78,7 @@ void weft_vision_embed(weft_vision_run *run, int64_t first, int64_t rows) {
 void weft_vision_rotary_init(weft_vision_run *run) {
     int64_t spatial = run->shape.head_dim / 2;
     float theta = run->config->vision.rope_theta > 0 ? (float)run->config->vision.rope_theta : 10000.0f;
-    for (int64_t i = 0; i < spatial / 2; i++)
-        run->inv_freq[i] = 1.0f / powf(theta, (float)(2 * i) / (float)spatial);
+    for (int64_t i = 0; i < spatial / 2; i++) run->inv_freq[i] = 1.0f / powf(theta, (float)(2 * i) / (float)spatial);
 }
 
 /* Turns the heads of rows of queries or keys: the first half of the pairs by the patch's row, the second by its column.
@@ -146,14 +145,34 @@ static void project_qkv(weft_vision_run *run, int64_t begin, int64_t count, int6
         memcpy(out + i * stride, run->wide + i * 3 * hidden + begin, (size_t)count * sizeof *out);
 }
 
+/* Rows of keys and values from `kv` to their slabs. */
+static void store_body(void *context, int64_t begin, int64_t end, int thread) {
+    const row_job *job = context;
+    weft_vision_run *run = job->run;
+    const weft_vision_shape *s = &run->shape;
+    (void)thread;
+    for (int64_t i = begin; i < end; i++) {
+        int64_t page = (job->first + i) / WEFT_KV_PAGE_ROWS;
+        int slot = (int)((job->first + i) % WEFT_KV_PAGE_ROWS), dim = (int)s->head_dim;
+        for (int64_t head = 0; head < s->heads; head++) {
+            const float *key = job->target + i * job->width + head * s->head_dim;
+            char *slab = run->slabs + run->slab_bytes * (size_t)(head * s->pages + page);
+            run->kernels->kv_store(slab, run->format, dim, slot, key);
+            slab += run->slab_bytes * (size_t)(s->heads * s->pages);
+            run->kernels->kv_store(slab, run->format, dim, slot, key + s->hidden);
+        }
+    }
+}
+
 void weft_vision_keys(weft_vision_run *run, int64_t first, int64_t rows) {
     const weft_vision_layer *layer = &run->weights->layers[run->layer];
     int64_t hidden = run->shape.hidden;
-    float *kv = run->kv + first * 2 * hidden;
+    float *kv = run->slabs ? run->kv : run->kv + first * 2 * hidden;
     norm_rows(run, first, rows, hidden, layer->norm1_weight, layer->norm1_bias);
     project_qkv(run, hidden, 2 * hidden, rows, kv, 2 * hidden);
     row_job job = {.run = run, .first = first, .target = kv, .width = 2 * hidden};
     parallel_rows(run, rows, rotary_body, &job);
+    if (run->slabs) parallel_rows(run, rows, store_body, &job);
 }
 
 typedef struct attention_job {
@@ -186,7 +205,7 @@ static void attention_body(void *context, int64_t begin, int64_t end, int thread
             .rows = rows,
             .head_dim = (int)s->head_dim,
             .visible = visible,
-            .format = WEFT_KV_F32,
+            .format = run->format,
             .k_pages = run->k_pages + head * s->pages,
             .v_pages = run->v_pages + head * s->pages,
             .kv_stride = 2 * s->hidden,

@@ -63,6 +63,7 @@ void weft_vision_embeds_free(weft_vision_embeds *embeds) {
 static void free_scratch(weft_vision_run *run) {
     free(run->x);
     free(run->kv);
+    free(run->slabs);
     free(run->normed);
     free(run->queries);
     free(run->wide);
@@ -71,14 +72,20 @@ static void free_scratch(weft_vision_run *run) {
     free(run->heads_out);
     run->x = run->kv = run->normed = run->queries = run->wide = run->heads_out = NULL;
     run->k_pages = run->v_pages = NULL;
+    run->slabs = NULL;
 }
 
 static weft_status allocate_run(weft_vision_run *run, weft_error *err) {
     const weft_vision_shape *s = &run->shape;
     int taps = run->vision->deepstack_count, threads = weft_pool_threads(weft_compute_pool(run->compute));
     run->x = allocate((uint64_t)s->patches * s->hidden);
-    run->kv = allocate((uint64_t)s->patches * 2 * s->hidden);
+    bool keeps_slabs = run->format != WEFT_KV_F32;
+    run->kv = allocate((uint64_t)(keeps_slabs ? s->chunk_rows : s->patches) * 2 * s->hidden);
+    run->slab_bytes = weft_kv_slab_bytes(run->format, (int)s->head_dim);
+    if (keeps_slabs) run->slabs = aligned_alloc(64, run->slab_bytes * (size_t)(2 * s->heads * s->pages));
     run->normed = allocate((uint64_t)s->chunk_rows * s->hidden);
+    if (run->slabs)
+        memset(run->slabs, 0, run->slab_bytes * (size_t)(2 * s->heads * s->pages)); /* the last page's rest */
     run->queries = allocate((uint64_t)s->chunk_rows * s->hidden);
     run->wide = allocate((uint64_t)s->chunk_rows * s->wide);
     run->heads_out = allocate((uint64_t)threads * WEFT_ATTENTION_ROWS_MAX * s->head_dim);
@@ -89,15 +96,21 @@ static weft_status allocate_run(weft_vision_run *run, weft_error *err) {
         (weft_vision_embeds){.tokens = s->grid.t * s->tokens, .hidden = s->out_hidden, .deepstack_count = taps};
     run->embeds.rows = allocate(result);
     run->embeds.deepstack = allocate(result * (uint64_t)taps);
-    if (!run->x || !run->kv || !run->normed || !run->queries || !run->wide || !run->heads_out || !run->k_pages ||
-        !run->v_pages || !run->embeds.rows || !run->embeds.deepstack)
+    if (!run->x || !run->kv || (keeps_slabs && !run->slabs) || !run->normed || !run->queries || !run->wide ||
+        !run->heads_out || !run->k_pages || !run->v_pages || !run->embeds.rows || !run->embeds.deepstack)
         return weft_fail(err, WEFT_ERR_MEMORY, "vision: no memory for %lld patches (%llu MB); lower max_pixels",
                          (long long)s->patches, (unsigned long long)(weft_vision_bytes(run->config, s->grid) >> 20));
     for (int64_t head = 0; head < s->heads; head++)
         for (int64_t page = 0; page < s->pages; page++) {
+            int64_t at = head * s->pages + page;
+            if (keeps_slabs) {
+                run->k_pages[at] = run->slabs + run->slab_bytes * (size_t)at;
+                run->v_pages[at] = run->slabs + run->slab_bytes * (size_t)(s->heads * s->pages + at);
+                continue;
+            }
             const float *row = run->kv + page * WEFT_KV_PAGE_ROWS * 2 * s->hidden + head * s->head_dim;
-            run->k_pages[head * s->pages + page] = row;
-            run->v_pages[head * s->pages + page] = row + s->hidden;
+            run->k_pages[at] = row;
+            run->v_pages[at] = row + s->hidden;
         }
     return WEFT_OK;
 }
@@ -128,7 +141,7 @@ static weft_status check_shape(const weft_config *config, const weft_pixels *pix
 
 weft_status weft_vision_begin(const weft_config *config, const weft_vision_weights *weights, const weft_pixels *pixels,
                               const weft_pixels_config *pixels_config, const weft_compute *compute,
-                              weft_vision_run **out, weft_error *err) {
+                              weft_kv_format format, weft_vision_run **out, weft_error *err) {
     *out = NULL;
     WEFT_TRY(check_shape(config, pixels, err));
     weft_vision_run *run = calloc(1, sizeof *run);
@@ -139,6 +152,7 @@ weft_status weft_vision_begin(const weft_config *config, const weft_vision_weigh
     run->pixels = pixels;
     run->pixels_config = *pixels_config;
     run->compute = compute;
+    run->format = format;
     run->kernels = weft_compute_kernels(compute);
     run->shape = weft_vision_shape_of(config, pixels->grid);
     weft_vision_rotary_init(run);

@@ -46,12 +46,16 @@ struct weft_vision_run {
 
     float inv_freq[WEFT_VISION_HEAD_DIM_MAX / 4]; /* [head_dim / 4] */
     float *x;                                     /* [patches, hidden] of the group at hand */
-    float *kv;                       /* [patches, 2, hidden]: keys (turned) and values of the layer at hand */
+    weft_kv_format format;
+    float *kv;   /* [patches, 2, hidden]: keys (turned) and values of the layer at hand; of a chunk
+                  * of patches only when `slabs` keep them */
+    char *slabs; /* [2, heads, pages] slabs in `format`, NULL for f32 */
+    size_t slab_bytes;
     float *normed;                   /* [chunk_rows, hidden] */
     float *queries;                  /* [chunk_rows, hidden]; attention's result takes their place */
     float *wide;                     /* [chunk_rows, wide] */
     float *heads_out;                /* [threads, WEFT_ATTENTION_ROWS_MAX, head_dim] */
-    const void **k_pages, **v_pages; /* [heads, pages] into kv */
+    const void **k_pages, **v_pages; /* [heads, pages] into kv or slabs */
 
     weft_vision_embeds embeds;
 };

@@ -42,7 +42,7 @@ typedef struct weft_pixels {
     int64_t width, height; /* after resizing */
     int64_t frames;        /* 1 for a picture (used twice), else even: 2 * grid.t */
     int64_t given;         /* of a clip: frames before repetition */
-    uint8_t **rgb;         /* [frames], owned; repeated frames share one allocation; NULL: not there (yet, or any more) */
+    uint8_t **rgb; /* [frames], owned; repeated frames share one allocation; NULL: not there (yet, or any more) */
     uint8_t **allocations; /* [frames] what to free */
 } weft_pixels;
 void weft_pixels_free(weft_pixels *pixels);
@@ -74,10 +74,11 @@ void weft_vision_embeds_free(weft_vision_embeds *embeds);
 /* The encoder at work on one picture, advanced in slices so that it never stalls somebody else's tokens. */
 typedef struct weft_vision_run weft_vision_run;
 /* config, weights, pixels and compute are borrowed until the run is finished or ended; *pixels_config is copied.
+ * format: how attention keeps the keys and values of a layer; WEFT_KV_F32 is exact, WEFT_KV_Q8 the quickest.
  * Refuses shapes that the encoder cannot run (UNSUPPORTED) and reports a lack of memory before any work (MEMORY). */
 weft_status weft_vision_begin(const weft_config *config, const weft_vision_weights *weights, const weft_pixels *pixels,
                               const weft_pixels_config *pixels_config, const weft_compute *compute,
-                              weft_vision_run **run, weft_error *err);
+                              weft_kv_format format, weft_vision_run **run, weft_error *err);
 /* Does the next slice (one layer of one temporal group of frames, or less); *done / *total count slices for progress.
  */
 weft_status weft_vision_step(weft_vision_run *run, bool *finished, int64_t *done, int64_t *total, weft_error *err);
@@ -86,7 +87,8 @@ bool weft_vision_reads_pixels(const weft_vision_run *run, int64_t *group);
 /* Moves the result out; valid after finished. */
 void weft_vision_take(weft_vision_run *run, weft_vision_embeds *embeds);
 void weft_vision_end(weft_vision_run *run); /* at any time; frees all scratch */
-/* Peak bytes that encoding `grid` needs beside the weights (for the plan). */
+/* Peak bytes that encoding `grid` needs beside the weights (for the plan), with f32 keys and values; others need less.
+ */
 uint64_t weft_vision_bytes(const weft_config *config, weft_grid grid);
 
 #endif

@@ -19,7 +19,7 @@ GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 MODEL = GOLDEN / "models" / "dense_tied" / "model"
 GGUF = GOLDEN / "models" / "gguf_legacy" / "model" / "gguf_legacy.gguf"
 PICTURE = GOLDEN / "media" / "small.png"
-COMMANDS = ["serve", "chat", "inspect", "generate", "bench", "dump", "tokenize", "detokenize"]
+COMMANDS = ["serve", "chat", "inspect", "generate", "bench", "dump", "tokenize", "detokenize", "cache"]
 
 
 def weft(*arguments, stdin: str | bytes = b"", **options) -> subprocess.CompletedProcess:

@@ -29,6 +29,8 @@ static const golden_case cases[] = {
 };
 enum { CASES = sizeof cases / sizeof *cases };
 
+#define QUICK_TOLERANCE 2e-2 /* of 8-bit keys and values, relative to the largest value */
+
 static char path[4096];
 static const char *golden(const char *format, const char *a, const char *b, const char *c) {
     int used = snprintf(path, sizeof path, "%s/", WEFT_TEST_DATA);
@@ -62,12 +64,12 @@ static int read_picture(const char *name, const weft_config *config, weft_pool *
 }
 
 static int encode(const weft_checkpoint *checkpoint, const weft_pixels *pixels, const weft_compute *compute,
-                  weft_vision_embeds *embeds) {
+                  weft_kv_format format, weft_vision_embeds *embeds) {
     const weft_config *config = weft_checkpoint_config(checkpoint);
     weft_error err;
     weft_vision_run *run = NULL;
-    weft_status status =
-        weft_vision_begin(config, weft_checkpoint_vision(checkpoint), pixels, &config->image, compute, &run, &err);
+    weft_status status = weft_vision_begin(config, weft_checkpoint_vision(checkpoint), pixels, &config->image, compute,
+                                           format, &run, &err);
     CHECK_OK(status, err);
     if (status != WEFT_OK) return 0;
     bool finished = false;
@@ -129,7 +131,7 @@ static void run_case(const golden_case *c, const weft_compute *compute) {
         if (!read_picture(c->pictures[p], config, weft_compute_pool(compute), &pixels)) break;
         check_pixels(c, config, &pixels, patches);
         patches += weft_grid_patches(pixels.grid);
-        if (!encode(checkpoint, &pixels, compute, &embeds)) break;
+        if (!encode(checkpoint, &pixels, compute, WEFT_KV_F32, &embeds)) break;
         CHECK_INT(embeds.tokens, weft_grid_tokens(pixels.grid, config->vision.merge_size));
         CHECK_INT(embeds.hidden, rows.shape[1]);
         CHECK_INT(embeds.deepstack_count, config->vision.deepstack_count);
@@ -147,6 +149,13 @@ static void run_case(const golden_case *c, const weft_compute *compute) {
                       off);
             free(deep.data);
         }
+        weft_vision_embeds quick = {0};
+        if (encode(checkpoint, &pixels, compute, WEFT_KV_Q8, &quick)) {
+            off = worst(quick.rows, embeds.rows, count);
+            CHECK_MSG(off < QUICK_TOLERANCE && off > 0, "%s %s %s: 8-bit keys and values move rows by %g", c->model,
+                      c->request, c->pictures[p], off);
+        }
+        weft_vision_embeds_free(&quick);
         tokens += embeds.tokens;
         weft_vision_embeds_free(&embeds);
         weft_pixels_free(&pixels);
@@ -186,7 +195,8 @@ static void groups_are_separate(const weft_compute *compute) {
     CHECK_INT(single.grid.h, whole.grid.h);
     CHECK_INT(single.grid.w, whole.grid.w);
     weft_vision_embeds both = {0}, one = {0};
-    if (encode(checkpoint, &whole, compute, &both) && encode(checkpoint, &single, compute, &one)) {
+    if (encode(checkpoint, &whole, compute, WEFT_KV_F32, &both) &&
+        encode(checkpoint, &single, compute, WEFT_KV_F32, &one)) {
         int64_t count = one.tokens * one.hidden;
         CHECK_INT(both.tokens, 2 * one.tokens);
         CHECK(worst(both.rows + count, one.rows, count) < 1e-6);
@@ -226,7 +236,7 @@ static void several_chunks(const weft_compute *compute) {
     CHECK_OK(status =
                  weft_pixels_from_image(&image, &config->vision, &budget, weft_compute_pool(compute), &pixels, &err),
              err);
-    if (status == WEFT_OK && want.data && encode(checkpoint, &pixels, compute, &embeds)) {
+    if (status == WEFT_OK && want.data && encode(checkpoint, &pixels, compute, WEFT_KV_F32, &embeds)) {
         CHECK_INT(want.shape[0], 1 + embeds.deepstack_count);
         CHECK_INT(want.shape[2], embeds.hidden);
         for (int64_t set = 0; set <= embeds.deepstack_count; set++)
@@ -261,8 +271,8 @@ static void ended_early(const weft_compute *compute) {
     budget.max_pixels = W * H;
     CHECK_OK(weft_pixels_from_image(&image, &config->vision, &budget, NULL, &pixels, &err), err);
     weft_vision_run *run = NULL;
-    CHECK_OK(status =
-                 weft_vision_begin(config, weft_checkpoint_vision(checkpoint), &pixels, &budget, compute, &run, &err),
+    CHECK_OK(status = weft_vision_begin(config, weft_checkpoint_vision(checkpoint), &pixels, &budget, compute,
+                                        WEFT_KV_Q8, &run, &err),
              err);
     bool finished = false;
     int64_t done = 0, total = 0;
@@ -276,7 +286,8 @@ static void ended_early(const weft_compute *compute) {
     CHECK(weft_vision_bytes(config, pixels.grid) > floor);
     weft_grid odd = pixels.grid;
     pixels.grid.w -= 1;
-    CHECK_INT(weft_vision_begin(config, weft_checkpoint_vision(checkpoint), &pixels, &budget, compute, &run, &err),
+    CHECK_INT(weft_vision_begin(config, weft_checkpoint_vision(checkpoint), &pixels, &budget, compute, WEFT_KV_Q8, &run,
+                                &err),
               WEFT_ERR_INVALID);
     CHECK(run == NULL);
     pixels.grid = odd;
