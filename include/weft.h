@@ -169,6 +169,25 @@ void weft_request_free(weft_request *request);
  * *json is freed with weft_free. Errors as for weft_engine_submit, and those of media that cannot be read. */
 weft_status weft_engine_plan(weft_engine *engine, const weft_request_options *options, char **json, weft_error *err);
 
+/* ---- documents ------------------------------------------------------------------------------------------------- */
+
+typedef struct weft_pdf_info {
+    int64_t pages;
+    double width, height; /* of the first page, points (72 an inch), turned as it is shown */
+} weft_pdf_info;
+
+typedef struct weft_pdf_page {
+    uint8_t *rgb; /* [height, width, 3], freed with weft_free */
+    int64_t width, height;
+} weft_pdf_page;
+
+/* A PDF document, opened by a sandboxed worker for the length of the call. `file`: a regular file open for reading; stays the
+ * caller's. `password` NULL: none. WEFT_ERR_LOCKED: it is encrypted, and there is no password or not the right one. */
+weft_status weft_pdf_inspect(int file, const char *password, weft_pdf_info *info, weft_error *err);
+/* Draws a page (from 1) `width` pixels wide (1 to 16,384), as high as its shape says: 16 million pixels at most.
+ * NOT_FOUND for a page past the end. */
+weft_status weft_pdf_draw(int file, const char *password, int64_t page, int64_t width, weft_pdf_page *out, weft_error *err);
+
 /* ---- measuring ------------------------------------------------------------------------------------------------- */
 
 typedef enum weft_bench_kind { WEFT_BENCH_PREFILL, WEFT_BENCH_DECODE, WEFT_BENCH_IMAGE } weft_bench_kind;

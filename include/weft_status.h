@@ -14,6 +14,7 @@ typedef enum weft_status {
     WEFT_ERR_MEMORY,      /* an allocation failed or the memory budget is spent (HTTP 503) */
     WEFT_ERR_BUSY,        /* a bounded queue is full: try again (HTTP 503) */
     WEFT_ERR_CANCELLED,   /* the caller cancelled the work */
+    WEFT_ERR_LOCKED,      /* an encrypted document, and no password or not its own (HTTP 400, password_required) */
     WEFT_ERR_INTERNAL,    /* a fault of weft itself */
 } weft_status;
 

@@ -18,6 +18,7 @@ const char *weft_status_name(weft_status status) {
     case WEFT_ERR_MEMORY: return "out of memory";
     case WEFT_ERR_BUSY: return "busy";
     case WEFT_ERR_CANCELLED: return "cancelled";
+    case WEFT_ERR_LOCKED: return "password needed";
     case WEFT_ERR_INTERNAL: return "internal error";
     }
     return "unknown status";

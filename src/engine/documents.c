@@ -186,7 +186,7 @@ static weft_status expand_pdf(document_job *job, int fd, weft_error *err) {
     weft_document *document;
     bool locked;
     weft_status status = weft_document_open(fd, job->options.password, NULL, &document, &locked, err);
-    if (locked) return weft_fail(err, WEFT_ERR_INVALID, "%s", job->options.password ? "the PDF is encrypted and does not open with this password" : "the PDF is encrypted: give its password ('password' of the file)");
+    if (locked) return weft_fail(err, WEFT_ERR_LOCKED, "%s", job->options.password ? "the PDF is encrypted and does not open with this password" : "the PDF is encrypted: give its password ('password' of the file)");
     if (status != WEFT_OK) return status;
     status = each_page(job, document, add_page, err);
     weft_document_close(document);

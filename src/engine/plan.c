@@ -12,13 +12,15 @@
 /* Two operations for each weight that a row meets, and for each key and value that it looks at. */
 double weft_plan_prefill_operations(const weft_config *config, int64_t depth, int64_t count) {
     const weft_text_config *c = &config->text;
-    double width = (double)c->hidden_size, heads = (double)(c->heads * c->head_dim), kv = (double)(c->kv_heads * c->head_dim);
+    double width = (double)c->hidden_size, heads = (double)(c->heads * c->head_dim),
+           kv = (double)(c->kv_heads * c->head_dim);
     double attention = width * (heads + 2 * kv) + heads * width;
     double dense = 3 * width * (double)c->intermediate_size;
     double moe = 3 * width * (double)(c->experts_per_token * c->moe_intermediate_size) + width * (double)c->experts;
     double weights = 0;
     for (int64_t i = 0; i < c->layers; i++) {
-        bool sparse = c->experts > 0 && !c->mlp_only[i] && c->decoder_sparse_step > 0 && (i + 1) % c->decoder_sparse_step == 0;
+        bool sparse =
+            c->experts > 0 && !c->mlp_only[i] && c->decoder_sparse_step > 0 && (i + 1) % c->decoder_sparse_step == 0;
         weights += attention + (sparse ? moe : dense);
     }
     double pairs = (double)count * ((double)depth + (double)count / 2);
@@ -27,11 +29,13 @@ double weft_plan_prefill_operations(const weft_config *config, int64_t depth, in
 
 double weft_plan_vision_operations(const weft_config *config, weft_grid grid) {
     const weft_vision_config *c = &config->vision;
-    double width = (double)c->hidden_size, unit = (double)(c->merge_size * c->merge_size), patches = (double)(grid.h * grid.w);
+    double width = (double)c->hidden_size, unit = (double)(c->merge_size * c->merge_size),
+           patches = (double)(grid.h * grid.w);
     double patch = (double)(c->channels * c->temporal_patch_size * c->patch_size * c->patch_size);
     double layer = 4 * width * width + 2 * width * (double)c->intermediate_size;
     double merger = (width * unit) * (width * unit) + width * unit * (double)c->out_hidden_size;
-    double rows = patches * (patch * width + (double)c->layers * layer) + patches / unit * merger * (1 + c->deepstack_count);
+    double rows =
+        patches * (patch * width + (double)c->layers * layer) + patches / unit * merger * (1 + c->deepstack_count);
     return (double)grid.t * (2 * rows + 4 * (double)c->layers * width * patches * patches);
 }
 
@@ -44,12 +48,13 @@ static uint64_t embed_bytes(const weft_config *config, weft_grid grid) {
 
 /* Resized frames that are held at the same time: a picture's own, a clip's pair. */
 static uint64_t pixel_bytes(const weft_config *config, const weft_media_item *item) {
-    uint64_t area = (uint64_t)(item->grid.h * item->grid.w) * (uint64_t)(config->vision.patch_size * config->vision.patch_size);
+    uint64_t area =
+        (uint64_t)(item->grid.h * item->grid.w) * (uint64_t)(config->vision.patch_size * config->vision.patch_size);
     return area * 3 * (item->video ? (uint64_t)config->vision.temporal_patch_size : 1);
 }
 
-weft_estimate weft_plan_estimate(const weft_model *model, const weft_kv_pool *pool, const weft_rates *rates, const weft_media_item *items, int64_t media_count,
-                                 int64_t prompt_tokens) {
+weft_estimate weft_plan_estimate(const weft_model *model, const weft_kv_pool *pool, const weft_rates *rates,
+                                 const weft_media_item *items, int64_t media_count, int64_t prompt_tokens) {
     const weft_config *config = model->config;
     weft_estimate e = {.kv_bytes = (uint64_t)(prompt_tokens / WEFT_KV_PAGE_ROWS + 1) * pool->page_bytes};
     double vision = 0;
@@ -57,7 +62,8 @@ weft_estimate weft_plan_estimate(const weft_model *model, const weft_kv_pool *po
     for (int64_t i = 0; i < media_count; i++) pixels += items[i].video ? 0 : pixel_bytes(config, &items[i]);
     for (int64_t i = 0; i < media_count; i++) {
         /* embeds of those before, pixels of those to come, scratch and embeds of this one */
-        uint64_t now = embeds + pixels + (items[i].video ? pixel_bytes(config, &items[i]) : 0) + weft_vision_bytes(config, items[i].grid);
+        uint64_t now = embeds + pixels + (items[i].video ? pixel_bytes(config, &items[i]) : 0) +
+                       weft_vision_bytes(config, items[i].grid);
         if (now > encoding) encoding = now;
         embeds += embed_bytes(config, items[i].grid);
         pixels -= items[i].video ? 0 : pixel_bytes(config, &items[i]);
@@ -76,10 +82,13 @@ weft_estimate weft_plan_estimate(const weft_model *model, const weft_kv_pool *po
 /* The grid of an item under another pixel budget; {0} when it cannot be had. */
 static weft_grid grid_under(const weft_model *model, const weft_media_item *item, int64_t max_pixels) {
     const weft_vision_config *v = &model->config->vision;
-    int64_t factor = v->patch_size * v->merge_size, width, height, min_pixels = item->config.min_pixels < max_pixels ? item->config.min_pixels : max_pixels;
+    int64_t factor = v->patch_size * v->merge_size, width, height,
+            min_pixels = item->config.min_pixels < max_pixels ? item->config.min_pixels : max_pixels;
     weft_status status =
-        item->video ? weft_smart_resize_video(item->frames, item->width, item->height, factor, v->temporal_patch_size, min_pixels, max_pixels, &width, &height, NULL)
-                    : weft_smart_resize(item->width, item->height, factor, min_pixels, max_pixels, &width, &height, NULL);
+        item->video
+            ? weft_smart_resize_video(item->frames, item->width, item->height, factor, v->temporal_patch_size,
+                                      min_pixels, max_pixels, &width, &height, NULL)
+            : weft_smart_resize(item->width, item->height, factor, min_pixels, max_pixels, &width, &height, NULL);
     if (status != WEFT_OK) return (weft_grid){0};
     return (weft_grid){item->grid.t, height / v->patch_size, width / v->patch_size};
 }
@@ -88,16 +97,18 @@ static weft_grid grid_under(const weft_model *model, const weft_media_item *item
 static int64_t tokens_under(const weft_model *model, const weft_media_item *items, int64_t count, int64_t max_pixels) {
     int64_t tokens = 0;
     for (int64_t i = 0; i < count; i++) {
-        weft_grid grid = grid_under(model, &items[i], max_pixels < items[i].config.max_pixels ? max_pixels : items[i].config.max_pixels);
+        weft_grid grid = grid_under(model, &items[i],
+                                    max_pixels < items[i].config.max_pixels ? max_pixels : items[i].config.max_pixels);
         if (grid.h < 1) return -1;
         tokens += weft_grid_tokens(grid, model->config->vision.merge_size);
     }
     return tokens;
 }
 
-/* The largest max_pixels for all media with which the prompt has at most `room` tokens, in whole units of one token's area;
- * 0: none has. */
-static int64_t best_pixels(const weft_model *model, const weft_media_item *items, int64_t count, int64_t room, int64_t *tokens) {
+/* The largest max_pixels for all media with which the prompt has at most `room` tokens, in whole units of one token's
+ * area; 0: none has. */
+static int64_t best_pixels(const weft_model *model, const weft_media_item *items, int64_t count, int64_t room,
+                           int64_t *tokens) {
     const weft_vision_config *v = &model->config->vision;
     int64_t unit = v->patch_size * v->merge_size * v->patch_size * v->merge_size, low = 0, high = 0;
     for (int64_t i = 0; i < count; i++)
@@ -115,17 +126,22 @@ static int64_t best_pixels(const weft_model *model, const weft_media_item *items
 
 /* ---- JSON ------------------------------------------------------------------------------------------------------ */
 
-static json_t *seconds_or_null(double seconds) { return seconds < 0 ? json_null() : json_real(seconds); }
+static json_t *seconds_or_null(double seconds) {
+    return seconds < 0 ? json_null() : json_real(seconds);
+}
 
 static json_t *item_object(const weft_model *model, const weft_rates *rates, const weft_media_item *item) {
     const weft_config *config = model->config;
     int64_t tokens = weft_grid_tokens(item->grid, config->vision.merge_size);
     double seconds = rates->vision > 0 ? weft_plan_vision_operations(config, item->grid) / rates->vision : -1;
-    json_t *object = json_pack("{s:s, s:I, s:I, s:[I, I, I], s:[I, I], s:I, s:I, s:I, s:o}", "type", item->video ? "video" : "image", "width",
-                               (json_int_t)item->width, "height", (json_int_t)item->height, "grid", (json_int_t)item->grid.t, (json_int_t)item->grid.h,
-                               (json_int_t)item->grid.w, "resized", (json_int_t)(item->grid.w * config->vision.patch_size),
-                               (json_int_t)(item->grid.h * config->vision.patch_size), "frames", (json_int_t)item->frames, "tokens", (json_int_t)tokens, "memory_bytes",
-                               (json_int_t)(weft_vision_bytes(config, item->grid) + pixel_bytes(config, item)), "seconds", seconds_or_null(seconds));
+    json_t *object = json_pack(
+        "{s:s, s:I, s:I, s:[I, I, I], s:[I, I], s:I, s:I, s:I, s:o}", "type", item->video ? "video" : "image", "width",
+        (json_int_t)item->width, "height", (json_int_t)item->height, "grid", (json_int_t)item->grid.t,
+        (json_int_t)item->grid.h, (json_int_t)item->grid.w, "resized",
+        (json_int_t)(item->grid.w * config->vision.patch_size), (json_int_t)(item->grid.h * config->vision.patch_size),
+        "frames", (json_int_t)item->frames, "tokens", (json_int_t)tokens, "memory_bytes",
+        (json_int_t)(weft_vision_bytes(config, item->grid) + pixel_bytes(config, item)), "seconds",
+        seconds_or_null(seconds));
     if (object && item->video) {
         json_object_set_new(object, "duration", json_real(item->duration));
         if (item->group_seconds && item->grid.t > 0) {
@@ -136,32 +152,47 @@ static json_t *item_object(const weft_model *model, const weft_rates *rates, con
     return object;
 }
 
-/* What to change so that the prompt fits; null when it does, or when smaller pictures do not help. */
-static json_t *suggestion(const weft_model *model, const weft_media_item *items, int64_t count, int64_t prompt_tokens, int64_t media_tokens, int64_t limit) {
-    if (prompt_tokens <= limit) return json_null();
-    int64_t text = prompt_tokens - media_tokens, tokens = 0;
-    int64_t pixels = count > 0 && text < limit ? best_pixels(model, items, count, limit - text, &tokens) : 0;
-    if (pixels == 0) return json_null();
-    return json_pack("{s:I, s:I}", "max_pixels", (json_int_t)pixels, "prompt_tokens", (json_int_t)(text + tokens));
+int64_t weft_plan_fitting_pixels(const weft_model *model, const weft_media_item *items, int64_t count,
+                                 int64_t prompt_tokens, int64_t limit, int64_t *tokens) {
+    int64_t media = 0, text;
+    for (int64_t i = 0; i < count; i++) media += weft_grid_tokens(items[i].grid, model->config->vision.merge_size);
+    text = prompt_tokens - media;
+    int64_t pixels = count > 0 && text < limit ? best_pixels(model, items, count, limit - text, tokens) : 0;
+    *tokens += text;
+    return pixels;
 }
 
-weft_status weft_plan_write(const weft_model *model, const weft_kv_pool *pool, const weft_rates *rates, int64_t context_length, const weft_media_item *items,
-                            int64_t media_count, int64_t prompt_tokens, weft_buffer *out, weft_error *err) {
+/* What to change so that the prompt fits; null when it does, or when smaller pictures do not help. */
+static json_t *suggestion(const weft_model *model, const weft_media_item *items, int64_t count, int64_t prompt_tokens,
+                          int64_t limit) {
+    if (prompt_tokens <= limit) return json_null();
+    int64_t tokens = 0, pixels = weft_plan_fitting_pixels(model, items, count, prompt_tokens, limit, &tokens);
+    if (pixels == 0) return json_null();
+    return json_pack("{s:I, s:I}", "max_pixels", (json_int_t)pixels, "prompt_tokens", (json_int_t)tokens);
+}
+
+weft_status weft_plan_write(const weft_model *model, const weft_kv_pool *pool, const weft_rates *rates,
+                            int64_t context_length, const weft_media_item *items, int64_t media_count,
+                            int64_t prompt_tokens, weft_buffer *out, weft_error *err) {
     weft_estimate e = weft_plan_estimate(model, pool, rates, items, media_count, prompt_tokens);
-    int64_t media_tokens = 0, held = pool->pages_max * WEFT_KV_PAGE_ROWS, limit = (context_length < held ? context_length : held) - 1;
+    int64_t media_tokens = 0, held = pool->pages_max * WEFT_KV_PAGE_ROWS,
+            limit = (context_length < held ? context_length : held) - 1;
     json_t *list = json_array();
     for (int64_t i = 0; i < media_count; i++) {
         media_tokens += weft_grid_tokens(items[i].grid, model->config->vision.merge_size);
         json_array_append_new(list, item_object(model, rates, &items[i]));
     }
     bool timed = e.vision_seconds >= 0 && e.prefill_seconds >= 0;
-    json_t *seconds = timed ? json_pack("{s:f, s:f, s:f}", "vision", e.vision_seconds, "prefill", e.prefill_seconds, "total", e.vision_seconds + e.prefill_seconds)
+    json_t *seconds = timed ? json_pack("{s:f, s:f, s:f}", "vision", e.vision_seconds, "prefill", e.prefill_seconds,
+                                        "total", e.vision_seconds + e.prefill_seconds)
                             : json_null();
-    json_t *plan = json_pack("{s:s, s:I, s:I, s:I, s:I, s:b, s:o, s:{s:I, s:I}, s:o, s:o}", "object", "media.plan", "prompt_tokens", (json_int_t)prompt_tokens,
-                             "media_tokens", (json_int_t)media_tokens, "context_length", (json_int_t)(limit + 1), "remaining",
-                             (json_int_t)(limit > prompt_tokens ? limit + 1 - prompt_tokens : 0), "fits", prompt_tokens <= limit, "seconds", seconds, "memory", "peak_bytes",
+    json_t *plan = json_pack("{s:s, s:I, s:I, s:I, s:I, s:b, s:o, s:{s:I, s:I}, s:o, s:o}", "object", "media.plan",
+                             "prompt_tokens", (json_int_t)prompt_tokens, "media_tokens", (json_int_t)media_tokens,
+                             "context_length", (json_int_t)(limit + 1), "remaining",
+                             (json_int_t)(limit > prompt_tokens ? limit + 1 - prompt_tokens : 0), "fits",
+                             prompt_tokens <= limit, "seconds", seconds, "memory", "peak_bytes",
                              (json_int_t)e.peak_bytes, "kv_bytes", (json_int_t)e.kv_bytes, "items", list, "suggestion",
-                             suggestion(model, items, media_count, prompt_tokens, media_tokens, limit));
+                             suggestion(model, items, media_count, prompt_tokens, limit));
     char *text = plan ? json_dumps(plan, JSON_COMPACT) : NULL;
     json_decref(plan);
     weft_status status = text ? weft_buffer_puts(out, text, err) : weft_fail(err, WEFT_ERR_MEMORY, "plan: no memory");
@@ -175,7 +206,8 @@ void weft_rates_load(const char *path, const char *key, weft_rates *rates) {
     *rates = (weft_rates){0};
     json_t *root = path ? json_load_file(path, 0, NULL) : NULL;
     const json_t *entry = json_object_get(root, key);
-    double prefill = json_number_value(json_object_get(entry, "prefill")), vision = json_number_value(json_object_get(entry, "vision"));
+    double prefill = json_number_value(json_object_get(entry, "prefill")),
+           vision = json_number_value(json_object_get(entry, "vision"));
     if (prefill > 0 && prefill < 1e18) rates->prefill = prefill;
     if (vision > 0 && vision < 1e18) rates->vision = vision;
     json_decref(root);

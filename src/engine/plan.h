@@ -26,6 +26,10 @@ typedef struct weft_estimate {
 double weft_plan_prefill_operations(const weft_config *config, int64_t depth, int64_t count);
 double weft_plan_vision_operations(const weft_config *config, weft_grid grid);
 
+/* The largest max_pixels for all media with which the prompt has at most `limit` tokens, and how many it then has; 0: smaller pictures
+ * do not help. */
+int64_t weft_plan_fitting_pixels(const weft_model *model, const weft_media_item *items, int64_t count, int64_t prompt_tokens, int64_t limit, int64_t *tokens);
+
 /* `items` [media_count] have their grids. */
 weft_estimate weft_plan_estimate(const weft_model *model, const weft_kv_pool *pool, const weft_rates *rates, const weft_media_item *items, int64_t media_count,
                                  int64_t prompt_tokens);

@@ -1,12 +1,17 @@
 /* The prompt of a request: see prompt.h.
  *
- * Clips are expanded in the text, because their timestamps are tokenized together with what stands before them: the triple
+ * Clips are expanded in the text, because their timestamps are tokenized together with what stands before them: the
+ * triple
  * <|vision_start|><|video_pad|><|vision_end|> becomes, for each pair of frames,
- * <t seconds><|vision_start|><|video_pad|><|vision_end|>. Each pad token then becomes as many as its grid has tokens. */
+ * <t seconds><|vision_start|><|video_pad|><|vision_end|>. Each pad token then becomes as many as its grid has tokens.
+ */
 #include "engine/prompt.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "engine/plan.h"
 
 void weft_prompt_free(weft_prompt *prompt) {
     free(prompt->text);
@@ -25,17 +30,20 @@ static const weft_media_item *next_video(const weft_chat_request *request, const
     return NULL;
 }
 
-static weft_status append_video(weft_buffer *out, const weft_media_item *item, const char *open, const char *pad, const char *close, weft_error *err) {
+static weft_status append_video(weft_buffer *out, const weft_media_item *item, const char *open, const char *pad,
+                                const char *close, weft_error *err) {
     for (int64_t g = 0; g < item->grid.t; g++)
         WEFT_TRY(weft_buffer_printf(out, err, "<%.1f seconds>%s%s%s", item->group_seconds[g], open, pad, close));
     return WEFT_OK;
 }
 
 /* The text with every clip's pad replaced by its timestamped groups. */
-static weft_status expand_videos(const weft_model *model, const weft_chat_request *request, const weft_media_item *items,
-                                 const weft_buffer *text, weft_buffer *out, weft_error *err) {
+static weft_status expand_videos(const weft_model *model, const weft_chat_request *request,
+                                 const weft_media_item *items, const weft_buffer *text, weft_buffer *out,
+                                 weft_error *err) {
     const char *open = "<|vision_start|>", *close = "<|vision_end|>";
-    weft_bytes token = model->video_pad >= 0 ? weft_tokenizer_bytes(model->tokenizer, model->video_pad) : (weft_bytes){0};
+    weft_bytes token =
+        model->video_pad >= 0 ? weft_tokenizer_bytes(model->tokenizer, model->video_pad) : (weft_bytes){0};
     char pad[64] = "";
     if (token.size > 0 && token.size < sizeof pad) memcpy(pad, token.data, token.size);
     size_t pad_size = strlen(pad), open_size = strlen(open), close_size = strlen(close);
@@ -59,9 +67,11 @@ static weft_status expand_videos(const weft_model *model, const weft_chat_reques
     return weft_buffer_append(out, cursor, (size_t)(end - cursor), err);
 }
 
-/* Counts what the expansion will need, checking pads against media: a pad in somebody's text must not shift the pictures. */
-static weft_status count_expanded(const weft_model *model, const weft_chat_request *request, const weft_media_item *items,
-                                  const weft_ids *ids, int64_t *tokens, int64_t *spans, weft_error *err) {
+/* Counts what the expansion will need, checking pads against media: a pad in somebody's text must not shift the
+ * pictures. */
+static weft_status count_expanded(const weft_model *model, const weft_chat_request *request,
+                                  const weft_media_item *items, const weft_ids *ids, int64_t *tokens, int64_t *spans,
+                                  weft_error *err) {
     int64_t images = 0, groups = 0, image_total = 0, group_total = 0, merge = model->config->vision.merge_size;
     *tokens = (int64_t)ids->count;
     for (size_t i = 0; i < ids->count; i++) {
@@ -78,9 +88,11 @@ static weft_status count_expanded(const weft_model *model, const weft_chat_reque
     *spans = images + groups;
     if (images != image_total || groups != group_total)
         return weft_fail(err, WEFT_ERR_INVALID,
-                         "the prompt has places for %lld pictures and %lld clip frames, the request brings %lld and %lld: texts must not "
+                         "the prompt has places for %lld pictures and %lld clip frames, the request brings %lld and "
+                         "%lld: texts must not "
                          "contain the special tokens %s, and the chat template must show every part",
-                         (long long)images, (long long)groups, (long long)image_total, (long long)group_total, "<|image_pad|> or <|video_pad|>");
+                         (long long)images, (long long)groups, (long long)image_total, (long long)group_total,
+                         "<|image_pad|> or <|video_pad|>");
     return WEFT_OK;
 }
 
@@ -90,7 +102,8 @@ typedef struct media_cursor {
 } media_cursor;
 
 /* The item and group whose tokens the next pad stands for. */
-static int64_t take_group(const weft_chat_request *request, const weft_media_item *items, media_cursor *cursor, bool video, int64_t *group) {
+static int64_t take_group(const weft_chat_request *request, const weft_media_item *items, media_cursor *cursor,
+                          bool video, int64_t *group) {
     while (cursor->item < request->media_count && items[cursor->item].video != video) cursor->item++;
     int64_t item = cursor->item;
     *group = cursor->group++;
@@ -101,7 +114,8 @@ static int64_t take_group(const weft_chat_request *request, const weft_media_ite
     return item;
 }
 
-static void expand_pads(const weft_model *model, const weft_chat_request *request, const weft_media_item *items, const weft_ids *ids, weft_prompt *prompt) {
+static void expand_pads(const weft_model *model, const weft_chat_request *request, const weft_media_item *items,
+                        const weft_ids *ids, weft_prompt *prompt) {
     media_cursor images = {0}, videos = {0};
     int64_t merge = model->config->vision.merge_size, at = 0, span = 0;
     for (size_t i = 0; i < ids->count; i++) {
@@ -119,14 +133,31 @@ static void expand_pads(const weft_model *model, const weft_chat_request *reques
     }
 }
 
-static weft_status tokenize_prompt(const weft_model *model, const weft_chat_request *request, const weft_media_item *items,
-                                   int64_t max_tokens, weft_prompt *prompt, weft_buffer *text, weft_ids *ids, weft_error *err) {
+/* Says by how much, and the setting that fits when there is one. */
+static weft_status refuse_length(const weft_model *model, const weft_chat_request *request,
+                                 const weft_media_item *items, int64_t count, int64_t limit, weft_error *err) {
+    int64_t tokens = 0, unit = model->config->vision.patch_size * model->config->vision.merge_size;
+    int64_t pixels = weft_plan_fitting_pixels(model, items, request->media_count, count, limit, &tokens);
+    char head[96];
+    snprintf(head, sizeof head, "the prompt has %lld tokens, the context holds %lld", (long long)count,
+             (long long)limit);
+    if (pixels > 0)
+        return weft_fail(err, WEFT_ERR_CONTEXT,
+                         "%s: with max_pixels %lld (for pages of documents page_tokens %lld) it has %lld and fits",
+                         head, (long long)pixels, (long long)(pixels / (unit * unit)), (long long)tokens);
+    if (request->media_count > 0)
+        return weft_fail(err, WEFT_ERR_CONTEXT,
+                         "%s: send fewer pictures or pages, or less text; smaller ones are not enough", head);
+    return weft_fail(err, WEFT_ERR_CONTEXT, "%s: send less text", head);
+}
+
+static weft_status tokenize_prompt(const weft_model *model, const weft_chat_request *request,
+                                   const weft_media_item *items, int64_t max_tokens, weft_prompt *prompt,
+                                   weft_buffer *text, weft_ids *ids, weft_error *err) {
     WEFT_TRY(weft_tokenize(model->tokenizer, text->data ? text->data : "", text->size, true, ids, err));
     WEFT_TRY(count_expanded(model, request, items, ids, &prompt->count, &prompt->span_count, err));
     if (prompt->count == 0) return weft_fail(err, WEFT_ERR_INVALID, "the prompt is empty");
-    if (prompt->count > max_tokens)
-        return weft_fail(err, WEFT_ERR_CONTEXT, "the prompt has %lld tokens, the context holds %lld: send less text or smaller pictures (max_pixels)",
-                         (long long)prompt->count, (long long)max_tokens);
+    if (prompt->count > max_tokens) return refuse_length(model, request, items, prompt->count, max_tokens, err);
     size_t n = (size_t)prompt->count, spans = (size_t)prompt->span_count + 1;
     prompt->ids = malloc(n * sizeof *prompt->ids);
     prompt->positions = malloc(n * sizeof *prompt->positions);

@@ -408,7 +408,10 @@ enum MHD_Result weft_http_file(weft_server *server, struct MHD_Connection *conne
     if (!server->files) return weft_http_error(connection, 503, "server_error", "unsupported", no_store);
     bool delete = strcmp(method, "DELETE") == 0;
     const char *slash = strchr(rest, '/');
-    if (!split_id(rest, id) || (slash && (delete || strcmp(slash, "/content") != 0))) return no_such_file(connection);
+    if (!split_id(rest, id) || (slash && delete)) return no_such_file(connection);
+    if (slash && strncmp(slash, "/pages", 6) == 0 && (!slash[6] || (slash[6] == '/' && slash[7])))
+        return weft_http_document(server, connection, id, slash + 6 + (slash[6] == '/'));
+    if (slash && strcmp(slash, "/content") != 0) return no_such_file(connection);
     if (slash) return send_content(server, connection, id);
     weft_status status = delete ? weft_files_delete(server->files, id, &err) : weft_files_get(server->files, id, &info, &err);
     if (status == WEFT_ERR_NOT_FOUND) return no_such_file(connection);

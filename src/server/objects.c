@@ -50,6 +50,10 @@ json_t *weft_object_error(const weft_error *err, unsigned *status) {
         *status = 400;
         code = "context_length_exceeded";
         break; /* as OpenAI's: clients shorten and retry */
+    case WEFT_ERR_LOCKED:
+        *status = 400;
+        code = "password_required";
+        break;
     case WEFT_ERR_LIMIT:
         *status = 413;
         code = "limit_exceeded";

@@ -39,6 +39,7 @@ struct weft_server {
     char *api_key;
     bool loopback; /* only this machine can connect */
     atomic_bool stopping;
+    atomic_uint drawing; /* pages of documents, see pages.c */
     atomic_uint_least64_t in_flight; /* bytes, see weft_http_reserve */
 };
 
@@ -130,6 +131,9 @@ enum MHD_Result weft_http_upload_part(weft_exchange *exchange, struct MHD_Connec
 enum MHD_Result weft_http_files(weft_server *server, struct MHD_Connection *connection);
 enum MHD_Result weft_http_file(weft_server *server, struct MHD_Connection *connection, const char *method,
                                const char *rest);
+
+/* pages.c: pages of the PDF `id`; rest is empty, or the number of one. server->files is there. */
+enum MHD_Result weft_http_document(weft_server *server, struct MHD_Connection *connection, const char *id, const char *rest);
 
 /* deadlines.c: clients that send too slowly are cut off. */
 typedef enum weft_deadline_phase {

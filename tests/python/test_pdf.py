@@ -1,14 +1,18 @@
 """PDF documents: pages as pictures and as text with places, ranges, passwords, limits, and documents that mean harm."""
 import base64
+import http.client
+import io
 import json
 import os
 import re
 import subprocess
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pytest
+from PIL import Image
 
 if "WEFT_BIN" not in os.environ:
     pytest.skip("WEFT_BIN names no program", allow_module_level=True)
@@ -120,13 +124,64 @@ def test_pictures_and_clips_as_files(client):
         assert ask(client, as_file, temperature=0) == ask(client, as_media, temperature=0)
 
 
+def test_a_document_that_does_not_fit_is_refused_with_the_setting_that_does(client):
+    pages = ask_about(pdf([lines_page((72, 700, f"Page {i}")) for i in range(1, 41)]))
+    small = Server("--context", "1500")
+    try:
+        own = client_of(small)
+        status, code, message = refused(own, messages=pages)
+        budget = int(re.search(r"page_tokens (\d+)", message)[1])
+        assert status == 400 and code == "context_length_exceeded" and not plan(own, pages)["fits"]
+        fitting = [{**pages[0], "content": [{"type": "file", "file": {**pages[0]["content"][0]["file"], "page_tokens": budget}}, pages[0]["content"][1]]}]
+        planned = plan(own, fitting)
+        assert planned["fits"] and len(planned["items"]) == 40 and str(planned["prompt_tokens"]) in message
+    finally:
+        small.stop()
+
+
+# ---- pages for people ----
+
+def page_of(server, path, password=None):
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    connection.request("GET", path, headers={} if password is None else {"X-Document-Password": quote(password)})
+    response = connection.getresponse()
+    return response.status, response.getheader("Content-Type"), response.read()
+
+
+def test_pages_of_an_uploaded_document(server, client):
+    content = [lines_page((72, 700, "x")) + " 1 0 0 rg 306 0 306 396 re f", lines_page((72, 700, "y"))]
+    file = client.files.create(file=("some.pdf", pdf(content)), purpose="user_data")
+    status, _, body = page_of(server, f"/v1/files/{file.id}/pages")
+    about = json.loads(body)
+    assert status == 200 and (about["pages"], about["width"], about["height"], about["filename"]) == (2, 612, 792, "some.pdf")
+    status, kind, body = page_of(server, f"/v1/files/{file.id}/pages/1?width=306")
+    picture = np.asarray(Image.open(io.BytesIO(body)))
+    assert status == 200 and kind == "image/png" and picture.shape == (396, 306, 3)
+    assert (picture[200:390, 160:300] == [255, 0, 0]).all() and (picture[200:390, :150] == 255).all() and picture[:60].min() < 128
+    for path, expected in (("pages/3", 404), ("pages/0", 404), ("pages/x", 404), ("pages/1x", 404), ("pages/1?width=9", 400), ("pages/1?width=9999", 400), ("pagesx", 404)):
+        assert page_of(server, f"/v1/files/{file.id}/{path}")[0] == expected, path
+    client.files.delete(file.id)
+    assert page_of(server, f"/v1/files/{file.id}/pages")[0] == 404
+    picture = client.files.create(file=("some.png", (GOLDEN / "media" / "small.png").read_bytes()), purpose="vision")
+    assert page_of(server, f"/v1/files/{picture.id}/pages")[0] == 400
+
+
+def test_pages_of_an_encrypted_document(server, client):
+    locked = client.files.create(file=("some.pdf", pdf([lines_page((72, 700, "Secret"))], password="a +%&b")), purpose="user_data").id
+    for address in (f"/v1/files/{locked}/pages", f"/v1/files/{locked}/pages/1"):
+        for password in (None, "", "wrong", "x" * 300):
+            status, _, body = page_of(server, address, password)
+            assert status == 400 and (password and len(password) > 200 or json.loads(body)["error"]["code"] == "password_required")
+        assert page_of(server, address, "a +%&b")[0] == 200
+
+
 # ---- what is refused ----
 
 def test_passwords(client):
     locked = pdf([lines_page((72, 700, "Secret"))], password="öffnen"[1:])
     for file, words in (({}, "give its password"), ({"password": "wrong"}, "does not open with this password")):
-        status, _, message = refused(client, messages=ask_about(locked, **file))
-        assert status == 400 and words in message and "some.pdf" in message
+        status, code, message = refused(client, messages=ask_about(locked, **file))
+        assert status == 400 and code == "password_required" and words in message and "some.pdf" in message
     assert ask(client, ask_about(locked, password="ffnen", mode="text"), max_tokens=1)[2].prompt_tokens
 
 

@@ -42,6 +42,7 @@ static void test_errors(void) {
         {WEFT_ERR_CONTEXT, 400, "context_length_exceeded"},
         {WEFT_ERR_MEMORY, 503, "out_of_memory"},
         {WEFT_ERR_BUSY, 503, "busy"},
+        {WEFT_ERR_LOCKED, 400, "password_required"},
         {WEFT_ERR_INTERNAL, 500, NULL},
         {WEFT_ERR_IO, 500, NULL},
     };
