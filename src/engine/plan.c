@@ -53,17 +53,18 @@ static uint64_t pixel_bytes(const weft_config *config, const weft_media_item *it
     return area * 3 * (item->video ? (uint64_t)config->vision.temporal_patch_size : 1);
 }
 
-weft_estimate weft_plan_estimate(const weft_model *model, const weft_kv_pool *pool, const weft_rates *rates,
-                                 const weft_media_item *items, int64_t media_count, int64_t prompt_tokens) {
-    const weft_config *config = model->config;
-    weft_estimate e = {.kv_bytes = (uint64_t)(prompt_tokens / WEFT_KV_PAGE_ROWS + 1) * pool->page_bytes};
+weft_estimate weft_plan_estimate(const weft_plan_basis *basis, const weft_media_item *items, int64_t media_count,
+                                 int64_t prompt_tokens) {
+    const weft_config *config = basis->model->config;
+    const weft_rates *rates = basis->rates;
+    weft_estimate e = {.kv_bytes = (uint64_t)(prompt_tokens / WEFT_KV_PAGE_ROWS + 1) * basis->pool->page_bytes};
     double vision = 0;
     uint64_t embeds = 0, pixels = 0, encoding = 0;
     for (int64_t i = 0; i < media_count; i++) pixels += items[i].video ? 0 : pixel_bytes(config, &items[i]);
     for (int64_t i = 0; i < media_count; i++) {
         /* embeds of those before, pixels of those to come, scratch and embeds of this one */
         uint64_t now = embeds + pixels + (items[i].video ? pixel_bytes(config, &items[i]) : 0) +
-                       weft_vision_bytes(config, items[i].grid);
+                       weft_vision_bytes(config, basis->vision_format, items[i].grid);
         if (now > encoding) encoding = now;
         embeds += embed_bytes(config, items[i].grid);
         pixels -= items[i].video ? 0 : pixel_bytes(config, &items[i]);
@@ -130,8 +131,9 @@ static json_t *seconds_or_null(double seconds) {
     return seconds < 0 ? json_null() : json_real(seconds);
 }
 
-static json_t *item_object(const weft_model *model, const weft_rates *rates, const weft_media_item *item) {
-    const weft_config *config = model->config;
+static json_t *item_object(const weft_plan_basis *basis, const weft_media_item *item) {
+    const weft_config *config = basis->model->config;
+    const weft_rates *rates = basis->rates;
     int64_t tokens = weft_grid_tokens(item->grid, config->vision.merge_size);
     double seconds = rates->vision > 0 ? weft_plan_vision_operations(config, item->grid) / rates->vision : -1;
     json_t *object = json_pack(
@@ -140,8 +142,8 @@ static json_t *item_object(const weft_model *model, const weft_rates *rates, con
         (json_int_t)item->grid.h, (json_int_t)item->grid.w, "resized",
         (json_int_t)(item->grid.w * config->vision.patch_size), (json_int_t)(item->grid.h * config->vision.patch_size),
         "frames", (json_int_t)item->frames, "tokens", (json_int_t)tokens, "memory_bytes",
-        (json_int_t)(weft_vision_bytes(config, item->grid) + pixel_bytes(config, item)), "seconds",
-        seconds_or_null(seconds));
+        (json_int_t)(weft_vision_bytes(config, basis->vision_format, item->grid) + pixel_bytes(config, item)),
+        "seconds", seconds_or_null(seconds));
     if (object && item->video) {
         json_object_set_new(object, "duration", json_real(item->duration));
         if (item->group_seconds && item->grid.t > 0) {
@@ -171,16 +173,16 @@ static json_t *suggestion(const weft_model *model, const weft_media_item *items,
     return json_pack("{s:I, s:I}", "max_pixels", (json_int_t)pixels, "prompt_tokens", (json_int_t)tokens);
 }
 
-weft_status weft_plan_write(const weft_model *model, const weft_kv_pool *pool, const weft_rates *rates,
-                            int64_t context_length, const weft_media_item *items, int64_t media_count,
+weft_status weft_plan_write(const weft_plan_basis *basis, const weft_media_item *items, int64_t media_count,
                             int64_t prompt_tokens, weft_buffer *out, weft_error *err) {
-    weft_estimate e = weft_plan_estimate(model, pool, rates, items, media_count, prompt_tokens);
-    int64_t media_tokens = 0, held = pool->pages_max * WEFT_KV_PAGE_ROWS,
-            limit = (context_length < held ? context_length : held) - 1;
+    const weft_model *model = basis->model;
+    weft_estimate e = weft_plan_estimate(basis, items, media_count, prompt_tokens);
+    int64_t media_tokens = 0, held = basis->pool->pages_max * WEFT_KV_PAGE_ROWS,
+            limit = (basis->context_length < held ? basis->context_length : held) - 1;
     json_t *list = json_array();
     for (int64_t i = 0; i < media_count; i++) {
         media_tokens += weft_grid_tokens(items[i].grid, model->config->vision.merge_size);
-        json_array_append_new(list, item_object(model, rates, &items[i]));
+        json_array_append_new(list, item_object(basis, &items[i]));
     }
     bool timed = e.vision_seconds >= 0 && e.prefill_seconds >= 0;
     json_t *seconds = timed ? json_pack("{s:f, s:f, s:f}", "vision", e.vision_seconds, "prefill", e.prefill_seconds,

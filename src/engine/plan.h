@@ -30,13 +30,21 @@ double weft_plan_vision_operations(const weft_config *config, weft_grid grid);
  * do not help. */
 int64_t weft_plan_fitting_pixels(const weft_model *model, const weft_media_item *items, int64_t count, int64_t prompt_tokens, int64_t limit, int64_t *tokens);
 
+typedef struct weft_plan_basis { /* what a plan is made for; all borrowed */
+    const weft_model *model;
+    const weft_kv_pool *pool;
+    const weft_rates *rates;
+    weft_kv_format vision_format; /* of keys and values inside the vision tower */
+    int64_t context_length;
+} weft_plan_basis;
+
 /* `items` [media_count] have their grids. */
-weft_estimate weft_plan_estimate(const weft_model *model, const weft_kv_pool *pool, const weft_rates *rates, const weft_media_item *items, int64_t media_count,
+weft_estimate weft_plan_estimate(const weft_plan_basis *basis, const weft_media_item *items, int64_t media_count,
                                  int64_t prompt_tokens);
 
 /* The plan as one JSON object; see docs/api.md, POST /v1/media/plan. */
-weft_status weft_plan_write(const weft_model *model, const weft_kv_pool *pool, const weft_rates *rates, int64_t context_length, const weft_media_item *items,
-                            int64_t media_count, int64_t prompt_tokens, weft_buffer *out, weft_error *err);
+weft_status weft_plan_write(const weft_plan_basis *basis, const weft_media_item *items, int64_t media_count,
+                            int64_t prompt_tokens, weft_buffer *out, weft_error *err);
 
 /* Measured rates of this machine, kept in a file of one JSON object: "key": {"prefill", "vision"}. A file that is missing or
  * unreadable holds none; what cannot be written is measured again the next time. */

@@ -198,9 +198,15 @@ static weft_status plan(weft_sequence *s, weft_error *err) {
     return WEFT_OK;
 }
 
+static weft_plan_basis plan_basis(const weft_sequence *s) {
+    const weft_sequence_context *c = &s->context;
+    return (weft_plan_basis){c->model, c->kv_pool, c->rates, c->vision_format, c->context_length};
+}
+
 /* Work that this machine could never hold is refused before it begins. */
 static weft_status check_memory(const weft_sequence *s, weft_error *err) {
-    weft_estimate e = weft_plan_estimate(s->context.model, s->context.kv_pool, s->context.rates, s->items, s->chat.media_count, s->prompt.count);
+    weft_plan_basis basis = plan_basis(s);
+    weft_estimate e = weft_plan_estimate(&basis, s->items, s->chat.media_count, s->prompt.count);
     if (!s->context.machine_bytes || e.peak_bytes <= s->context.machine_bytes) return WEFT_OK;
     return weft_fail(err, WEFT_ERR_LIMIT, "the request needs about %llu MiB beside the model, this machine has %llu MiB: send smaller pictures (max_pixels) or shorter clips",
                      (unsigned long long)(e.peak_bytes >> 20), (unsigned long long)(s->context.machine_bytes >> 20));
@@ -211,8 +217,8 @@ static void answer_plan(weft_sequence *s) {
     weft_error err;
     weft_buffer text;
     weft_buffer_init(&text, WEFT_PLAN_BYTES_MAX, "the plan");
-    weft_status status = weft_plan_write(s->context.model, s->context.kv_pool, s->context.rates, s->context.context_length, s->items, s->chat.media_count,
-                                         s->prompt.count, &text, &err);
+    weft_plan_basis basis = plan_basis(s);
+    weft_status status = weft_plan_write(&basis, s->items, s->chat.media_count, s->prompt.count, &text, &err);
     if (status == WEFT_OK) status = weft_request_emit_text(s->request, WEFT_EVENT_CONTENT, text.data, text.size, &err);
     weft_buffer_free(&text);
     if (status == WEFT_OK)

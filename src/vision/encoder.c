@@ -38,16 +38,25 @@ weft_vision_shape weft_vision_shape_of(const weft_config *config, weft_grid grid
     return s;
 }
 
-static uint64_t scratch_bytes(const weft_vision_shape *s) {
-    uint64_t floats = (uint64_t)s->patches * (uint64_t)(3 * s->hidden);      /* x, keys and values */
-    floats += (uint64_t)s->chunk_rows * (uint64_t)(2 * s->hidden + s->wide); /* normed, queries, wide */
-    return floats * sizeof(float) + (uint64_t)(2 * s->heads * s->pages) * sizeof(void *);
+/* Keys and values of the layer at hand: all patches in f32, or slabs and the f32 rows of one chunk. */
+static uint64_t slabs_bytes(const weft_vision_shape *s, weft_kv_format format) {
+    return format == WEFT_KV_F32 ? 0
+                                 : (uint64_t)(2 * s->heads * s->pages) * weft_kv_slab_bytes(format, (int)s->head_dim);
+}
+static uint64_t kv_floats(const weft_vision_shape *s, weft_kv_format format) {
+    return (uint64_t)(format == WEFT_KV_F32 ? s->patches : s->chunk_rows) * (uint64_t)(2 * s->hidden);
 }
 
-uint64_t weft_vision_bytes(const weft_config *config, weft_grid grid) {
+static uint64_t scratch_bytes(const weft_vision_shape *s, weft_kv_format format) {
+    uint64_t floats = (uint64_t)s->patches * (uint64_t)s->hidden + kv_floats(s, format); /* x, keys and values */
+    floats += (uint64_t)s->chunk_rows * (uint64_t)(2 * s->hidden + s->wide);             /* normed, queries, wide */
+    return floats * sizeof(float) + slabs_bytes(s, format) + (uint64_t)(2 * s->heads * s->pages) * sizeof(void *);
+}
+
+uint64_t weft_vision_bytes(const weft_config *config, weft_kv_format format, weft_grid grid) {
     weft_vision_shape s = weft_vision_shape_of(config, grid);
     uint64_t rows = (uint64_t)(grid.t * s.tokens) * (uint64_t)(1 + config->vision.deepstack_count);
-    return scratch_bytes(&s) + rows * (uint64_t)s.out_hidden * sizeof(float);
+    return scratch_bytes(&s, format) + rows * (uint64_t)s.out_hidden * sizeof(float);
 }
 
 static float *allocate(uint64_t floats) {
@@ -79,13 +88,13 @@ static weft_status allocate_run(weft_vision_run *run, weft_error *err) {
     const weft_vision_shape *s = &run->shape;
     int taps = run->vision->deepstack_count, threads = weft_pool_threads(weft_compute_pool(run->compute));
     run->x = allocate((uint64_t)s->patches * s->hidden);
-    bool keeps_slabs = run->format != WEFT_KV_F32;
-    run->kv = allocate((uint64_t)(keeps_slabs ? s->chunk_rows : s->patches) * 2 * s->hidden);
+    size_t slabs = slabs_bytes(s, run->format);
+    bool keeps_slabs = slabs > 0;
+    run->kv = allocate(kv_floats(s, run->format));
     run->slab_bytes = weft_kv_slab_bytes(run->format, (int)s->head_dim);
-    if (keeps_slabs) run->slabs = aligned_alloc(64, run->slab_bytes * (size_t)(2 * s->heads * s->pages));
+    if (keeps_slabs) run->slabs = aligned_alloc(64, (slabs + 63) / 64 * 64);
     run->normed = allocate((uint64_t)s->chunk_rows * s->hidden);
-    if (run->slabs)
-        memset(run->slabs, 0, run->slab_bytes * (size_t)(2 * s->heads * s->pages)); /* the last page's rest */
+    if (run->slabs) memset(run->slabs, 0, slabs); /* the last page's rest */
     run->queries = allocate((uint64_t)s->chunk_rows * s->hidden);
     run->wide = allocate((uint64_t)s->chunk_rows * s->wide);
     run->heads_out = allocate((uint64_t)threads * WEFT_ATTENTION_ROWS_MAX * s->head_dim);
@@ -99,7 +108,8 @@ static weft_status allocate_run(weft_vision_run *run, weft_error *err) {
     if (!run->x || !run->kv || (keeps_slabs && !run->slabs) || !run->normed || !run->queries || !run->wide ||
         !run->heads_out || !run->k_pages || !run->v_pages || !run->embeds.rows || !run->embeds.deepstack)
         return weft_fail(err, WEFT_ERR_MEMORY, "vision: no memory for %lld patches (%llu MB); lower max_pixels",
-                         (long long)s->patches, (unsigned long long)(weft_vision_bytes(run->config, s->grid) >> 20));
+                         (long long)s->patches,
+                         (unsigned long long)(weft_vision_bytes(run->config, run->format, s->grid) >> 20));
     for (int64_t head = 0; head < s->heads; head++)
         for (int64_t page = 0; page < s->pages; page++) {
             int64_t at = head * s->pages + page;

@@ -87,8 +87,7 @@ bool weft_vision_reads_pixels(const weft_vision_run *run, int64_t *group);
 /* Moves the result out; valid after finished. */
 void weft_vision_take(weft_vision_run *run, weft_vision_embeds *embeds);
 void weft_vision_end(weft_vision_run *run); /* at any time; frees all scratch */
-/* Peak bytes that encoding `grid` needs beside the weights (for the plan), with f32 keys and values; others need less.
- */
-uint64_t weft_vision_bytes(const weft_config *config, weft_grid grid);
+/* Peak bytes that encoding `grid` needs beside the weights (for the plan), with keys and values in `format`. */
+uint64_t weft_vision_bytes(const weft_config *config, weft_kv_format format, weft_grid grid);
 
 #endif

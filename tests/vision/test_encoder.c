@@ -283,7 +283,7 @@ static void ended_early(const weft_compute *compute) {
     weft_vision_end(NULL);
     uint64_t floor =
         (uint64_t)weft_grid_patches(pixels.grid) * (uint64_t)config->vision.hidden_size * 3 * sizeof(float);
-    CHECK(weft_vision_bytes(config, pixels.grid) > floor);
+    CHECK(weft_vision_bytes(config, WEFT_KV_F32, pixels.grid) > floor);
     weft_grid odd = pixels.grid;
     pixels.grid.w -= 1;
     CHECK_INT(weft_vision_begin(config, weft_checkpoint_vision(checkpoint), &pixels, &budget, compute, WEFT_KV_Q8, &run,
