@@ -23,7 +23,7 @@ weft_layer(decoder LINK weft_weights weft_text)
 weft_layer(net LINK weft_base PkgConfig::CURL)
 weft_layer(engine LINK weft_vision weft_decoder weft_net)
 weft_layer(store LINK weft_base PkgConfig::SQLITE PkgConfig::GNUTLS)
-weft_layer(server LINK weft_engine weft_store PkgConfig::MICROHTTPD PkgConfig::ZLIB)
+weft_layer(server LINK weft_engine weft_store PkgConfig::MICROHTTPD PkgConfig::PNG)
 weft_layer(cli LINK weft_server)
 
 # Packing is byte loops in plain C that only vectorise at this level.
