@@ -1,9 +1,13 @@
 /* The table, the pool and the scratch that every caller of matrix products needs, made once.
  *
  * Owns one block of scratch per thread and one shared block for packed activations. The pages of a block cost memory
- * only once they are touched, so small models never pay for the sizes that large ones need. */
+ * only once they are touched, so small models never pay for the sizes that large ones need; pages are large where the
+ * system has such, since a product walks through megabytes of scratch over and over. */
 #include <stdlib.h>
 #include <string.h>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 #include "kernels/variants.h"
 
@@ -14,6 +18,16 @@ struct weft_compute {
     float *shared; /* WEFT_SHARED_SCRATCH_BYTES */
 };
 
+static void *scratch_block(size_t bytes) {
+    const size_t page = 2 << 20;
+    bytes = (bytes + page - 1) / page * page;
+    void *block = aligned_alloc(page, bytes);
+#if defined(MADV_HUGEPAGE)
+    if (block) madvise(block, bytes, MADV_HUGEPAGE); /* a wish: small pages serve too */
+#endif
+    return block;
+}
+
 weft_status weft_compute_create(const char *cpu_level, int threads, weft_compute **out, weft_error *err) {
     *out = NULL;
     weft_compute *compute = calloc(1, sizeof *compute);
@@ -21,8 +35,8 @@ weft_status weft_compute_create(const char *cpu_level, int threads, weft_compute
     weft_status status = weft_kernels_select(cpu_level, &compute->kernels, err);
     if (status == WEFT_OK) status = weft_pool_create(threads, &compute->pool, err);
     if (status == WEFT_OK) {
-        compute->scratch = aligned_alloc(64, (size_t)weft_pool_threads(compute->pool) * WEFT_THREAD_SCRATCH_BYTES);
-        compute->shared = aligned_alloc(64, WEFT_SHARED_SCRATCH_BYTES);
+        compute->scratch = scratch_block((size_t)weft_pool_threads(compute->pool) * WEFT_THREAD_SCRATCH_BYTES);
+        compute->shared = scratch_block(WEFT_SHARED_SCRATCH_BYTES);
         if (!compute->scratch || !compute->shared)
             status = weft_fail(err, WEFT_ERR_MEMORY, "compute: no memory for the scratch of %d threads",
                                weft_pool_threads(compute->pool));

@@ -1,8 +1,8 @@
 /* AVX2: products with packed weights.
  *
  * The byte product of AVX2, vpmaddubsw, adds two products into 16 bits. With unsigned quants of b bits and |q| <= 127 a
- * chain of 8 (b = 4), 4 (b = 5) or 2 (b = 6) of them cannot overflow; 8-bit quants are split into two nibbles. Chains
- * are widened to 32 bits, converted, and scaled per group. Sums are named variables: arrays of them end up in memory.
+ * chain of 8 (b = 4), 4 (b = 5) or 2 (b = 6) of them cannot overflow; 8-bit quants are split into two nibbles for few
+ * rows, widened to 16 bits for many. Chains are widened to 32 bits, converted, and scaled per group. Sums are named variables: arrays of them end up in memory.
  */
 #if defined(__x86_64__)
 #include "kernels/x86/packed_scales.h"
@@ -219,7 +219,9 @@ static void packed_dot(float *out, int64_t out_stride, const weft_quants *x, int
 
 /* ---- many rows ---- */
 
-/* Opened quants: [group][step][16][4]; 8 bits: the eight steps of the high nibbles, then those of the low ones. */
+/* Opened quants: [group][step][16][4] bytes, but 8 bits as 16-bit pairs, [group][step][2][16][2]: a byte product with
+ * 8-bit quants does not fit 16 bits, and splitting them takes as many products. Of the four values of a step, 0 and 2
+ * make one pair and 1 and 3 the other, which needs no shuffle. */
 WEFT_INLINE void open_quants(const int bits, uint8_t *out, const uint8_t *q, int groups) {
     for (int g = 0; g < groups; g++, q += s_group_bytes(bits), out += bits == 8 ? 1024 : 512) {
         for (int h = 0; h < 64; h += 32) {
@@ -227,8 +229,8 @@ WEFT_INLINE void open_quants(const int bits, uint8_t *out, const uint8_t *q, int
             if (bits == 8) {
                 for (int v = 0; v < 8; v++) {
                     bytes u = load(q + 64 * v + h);
-                    _mm256_store_si256((bytes *)(out + 64 * v + h), high_nibbles(u));
-                    _mm256_store_si256((bytes *)(out + 512 + 64 * v + h), low_nibbles(u));
+                    _mm256_store_si256((bytes *)(out + 128 * v + h), _mm256_and_si256(u, _mm256_set1_epi16(255)));
+                    _mm256_store_si256((bytes *)(out + 128 * v + 64 + h), _mm256_srli_epi16(u, 8));
                 }
                 continue;
             }
@@ -284,16 +286,6 @@ static void packed_open(void *memory, const weft_matrix *w, int64_t panel, int64
         a##r = widen(a##r, 1);                                                                                         \
         b##r = widen(b##r, 1);                                                                                         \
     }
-#define KEEP_HIGH(r)                                                                                                   \
-    if (rows > r) {                                                                                                    \
-        kept[2 * r] = widen(a##r, 16);                                                                                 \
-        kept[2 * r + 1] = widen(b##r, 16);                                                                             \
-    }
-#define ADD_HIGH(r)                                                                                                    \
-    if (rows > r) {                                                                                                    \
-        a##r = add32(widen(a##r, 1), kept[2 * r]);                                                                     \
-        b##r = add32(widen(b##r, 1), kept[2 * r + 1]);                                                                 \
-    }
 #define SCALE(r)                                                                                                       \
     if (rows > r) {                                                                                                    \
         float *to = c + r * WEFT_PANEL_WIDTH;                                                                          \
@@ -320,23 +312,27 @@ static void packed_open(void *memory, const weft_matrix *w, int64_t panel, int64
             EACH_ROW(CHAIN)                                                                                            \
         }                                                                                                              \
     }
+/* Scales of group i, which is g or a half of it, and their use. */
+#define SCALE_ROWS                                                                                                     \
+    {                                                                                                                  \
+        __m256 scale0 = _mm256_load_ps(open->scale[i]), scale1 = _mm256_load_ps(open->scale[i] + 8);                   \
+        __m256 min0 = _mm256_load_ps(open->min[i]), min1 = _mm256_load_ps(open->min[i] + 8);                           \
+        EACH_ROW(SCALE)                                                                                                \
+    }
 
 WEFT_INLINE void tile(const int bits, const int rows, float *c, const weft_quants *x, const weft_open_panel *open,
                       int groups) {
     const bool halves = bits == 6;
     const uint8_t *u = open->quants;
-    for (int g = 0; g < groups; g++, u += bits == 8 ? 1024 : 512) {
+    for (int g = 0; g < groups; g++, u += 512) {
         EACH_ROW(ZERO)
         if (bits == 4) {
+            const int i = g;
             CHAIN_STEPS(u)
             EACH_ROW(WIDEN)
-        } else if (bits == 8) {
-            bytes kept[8];
-            CHAIN_STEPS(u)
-            EACH_ROW(KEEP_HIGH)
-            CHAIN_STEPS(u + 512)
-            EACH_ROW(ADD_HIGH)
+            SCALE_ROWS
         } else if (bits == 5) {
+            const int i = g;
 #pragma GCC unroll 4
             for (int v = 0; v < 8; v += 2) {
                 const int at = 32 * g + 4 * v;
@@ -344,15 +340,9 @@ WEFT_INLINE void tile(const int bits, const int rows, float *c, const weft_quant
                 bytes u2 = load(u + 64 * v + 64), u3 = load(u + 64 * v + 96);
                 EACH_ROW(PAIR)
             }
+            SCALE_ROWS
         }
-        if (bits != 6) {
-            const int i = g;
-            __m256 scale0 = _mm256_load_ps(open->scale[i]), scale1 = _mm256_load_ps(open->scale[i] + 8);
-            __m256 min0 = _mm256_load_ps(open->min[i]), min1 = _mm256_load_ps(open->min[i] + 8);
-            EACH_ROW(SCALE)
-            continue;
-        }
-        for (int i = 2 * g; i < 2 * g + 2; i++) {
+        for (int i = 2 * g; bits == 6 && i < 2 * g + 2; i++) {
             const uint8_t *half = u + 256 * (i & 1);
 #define AGAIN(r) a##r = b##r = _mm256_setzero_si256();
             EACH_ROW(AGAIN)
@@ -364,33 +354,102 @@ WEFT_INLINE void tile(const int bits, const int rows, float *c, const weft_quant
                 bytes u2 = load(half + 64 * v + 64), u3 = load(half + 64 * v + 96);
                 EACH_ROW(PAIR)
             }
-            __m256 scale0 = _mm256_load_ps(open->scale[i]), scale1 = _mm256_load_ps(open->scale[i] + 8);
-            __m256 min0 = _mm256_load_ps(open->min[i]), min1 = _mm256_load_ps(open->min[i] + 8);
-            EACH_ROW(SCALE)
+            SCALE_ROWS
         }
     }
 }
 
+/* The rows after the tile at hand, into L1: what comes from L3 otherwise holds up every other group. */
+WEFT_INLINE void fetch_rows(const weft_quants *x, int rows) {
+    for (size_t at = 0; at < (size_t)rows * sizeof *x; at += 64) _mm_prefetch((const char *)x + at, _MM_HINT_T0);
+}
+
 WEFT_INLINE void chunk_rows(const int bits, float *c, const weft_quants *x, int64_t rows, const weft_open_panel *open,
-                            int groups, bool add) {
-    if (!add) memset(c, 0, (size_t)rows * WEFT_PANEL_WIDTH * sizeof *c);
+                            int groups) {
     int64_t r = 0;
-    for (; r + 4 <= rows; r += 4) tile(bits, 4, c + r * WEFT_PANEL_WIDTH, x + r, open, groups);
+    for (; r + 4 <= rows; r += 4) {
+        fetch_rows(x + r + 4, rows - r < 8 ? (int)(rows - r - 4) : 4);
+        tile(bits, 4, c + r * WEFT_PANEL_WIDTH, x + r, open, groups);
+    }
     for (; r + 2 <= rows; r += 2) tile(bits, 2, c + r * WEFT_PANEL_WIDTH, x + r, open, groups);
     if (r < rows) tile(bits, 1, c + r * WEFT_PANEL_WIDTH, x + r, open, groups);
+}
+
+/* ---- many rows, 8 bits ---- */
+
+/* A row's chunk in 16 bits, paired as open_quants pairs weights: [group][values 0 and 2, 1 and 3][step][2]. */
+typedef int16_t wide_row[WEFT_QUANT_CHUNK];
+enum { WIDE_ROWS = 8 }; /* of all panels, before the next: panel and rows fit L1 together */
+
+static void widen_rows(wide_row *to, const weft_quants *x, int rows, int groups) {
+    for (int r = 0; r < rows; r++)
+        for (int g = 0; g < groups; g++) {
+            bytes q = load(x[r].q + 32 * g);
+            _mm256_store_si256((bytes *)(to[r] + 32 * g), _mm256_srai_epi16(_mm256_slli_epi16(q, 8), 8));
+            _mm256_store_si256((bytes *)(to[r] + 32 * g + 16), _mm256_srai_epi16(q, 8));
+        }
+}
+
+#define MULTIPLY(r)                                                                                                    \
+    if (rows > r) {                                                                                                    \
+        bytes f = four(wide[r] + at);                                                                                  \
+        a##r = add32(a##r, _mm256_madd_epi16(u0, f));                                                                  \
+        b##r = add32(b##r, _mm256_madd_epi16(u1, f));                                                                  \
+    }
+
+WEFT_INLINE void tile_8(const int rows, float *c, const weft_quants *x, const wide_row *wide,
+                        const weft_open_panel *open, int groups) {
+    const bool halves = false;
+    const uint8_t *u = open->quants;
+    for (int g = 0; g < groups; g++, u += 1024) {
+        const int i = g;
+        EACH_ROW(ZERO)
+#pragma GCC unroll 16
+        for (int v = 0; v < 16; v++) {
+            const int at = 32 * g + 16 * (v & 1) + (v & ~1);
+            bytes u0 = load(u + 64 * v), u1 = load(u + 64 * v + 32);
+            EACH_ROW(MULTIPLY)
+        }
+        SCALE_ROWS
+    }
+}
+
+static void chunk_rows_8(float *c, const weft_quants *x, int rows, const wide_row *wide, const weft_open_panel *open,
+                         int groups) {
+    int r = 0;
+    for (; r + 4 <= rows; r += 4) tile_8(4, c + r * WEFT_PANEL_WIDTH, x + r, wide + r, open, groups);
+    for (; r + 2 <= rows; r += 2) tile_8(2, c + r * WEFT_PANEL_WIDTH, x + r, wide + r, open, groups);
+    if (r < rows) tile_8(1, c + r * WEFT_PANEL_WIDTH, x + r, wide + r, open, groups);
+}
+
+static void packed_chunk_8(float *c, int64_t c_rows, const weft_quants *x, int64_t rows, const char *open, int panels,
+                           int groups) {
+    _Alignas(64) wide_row wide[WIDE_ROWS];
+    for (int64_t r = 0; r < rows; r += WIDE_ROWS) {
+        int count = rows - r < WIDE_ROWS ? (int)(rows - r) : WIDE_ROWS;
+        widen_rows(wide, x + r, count, groups);
+        for (int p = 0; p < panels; p++)
+            chunk_rows_8(c + (p * c_rows + r) * WEFT_PANEL_WIDTH, x + r, count, wide,
+                         (const void *)(open + (size_t)p * WEFT_OPEN_BYTES), groups);
+    }
 }
 
 static void packed_chunk(float *c, int64_t c_rows, const weft_quants *x, int64_t rows, const void *open, int panels,
                          const weft_matrix *w, int64_t chunk, bool add) {
     int groups = weft_chunk_groups(w->cols, chunk), bits = weft_packed_kind_of(w->panel_type).bits;
+    for (int p = 0; !add && p < panels; p++)
+        memset(c + p * c_rows * WEFT_PANEL_WIDTH, 0, (size_t)rows * WEFT_PANEL_WIDTH * sizeof *c);
+    if (bits == 8) {
+        packed_chunk_8(c, c_rows, x, rows, open, panels, groups);
+        return;
+    }
     for (int p = 0; p < panels; p++) {
         const weft_open_panel *panel = (const void *)((const char *)open + (size_t)p * WEFT_OPEN_BYTES);
         float *to = c + p * c_rows * WEFT_PANEL_WIDTH;
         switch (bits) {
-        case 4: chunk_rows(4, to, x, rows, panel, groups, add); break;
-        case 5: chunk_rows(5, to, x, rows, panel, groups, add); break;
-        case 6: chunk_rows(6, to, x, rows, panel, groups, add); break;
-        default: chunk_rows(8, to, x, rows, panel, groups, add); break;
+        case 4: chunk_rows(4, to, x, rows, panel, groups); break;
+        case 5: chunk_rows(5, to, x, rows, panel, groups); break;
+        default: chunk_rows(6, to, x, rows, panel, groups); break;
         }
     }
 }
