@@ -53,6 +53,39 @@ export async function planChat(request, signal) {
   return response.json();
 }
 
+/** @param {string} path @param {RequestInit} [init] */
+async function ask(path, init) {
+  let response;
+  try {
+    response = await fetch(path, init);
+  } catch (error) {
+    if (init?.signal?.aborted) throw error;
+    throw new ApiError("", "offline", 0);
+  }
+  if (!response.ok) await throwStatus(response);
+  return response;
+}
+
+/** Files on the server, newest first. @returns {Promise<StoredFile[]>} */
+export const listFiles = async () => (await (await ask("/v1/files?limit=1000")).json()).data;
+
+/** @param {string} id @returns {Promise<StoredFile>} */
+export const getFile = async (id) => (await ask(`/v1/files/${id}`)).json();
+
+/** @param {string} id */
+export const deleteFile = (id) => ask(`/v1/files/${id}`, { method: "DELETE" });
+
+/** @param {string} password @returns {Record<string, string>} */
+const passwordHeader = (password) => (password ? { "X-Document-Password": encodeURIComponent(password) } : {});
+
+/** What a document on the server is. Throws ApiError "password_required". @param {string} id @param {string} password
+ * @returns {Promise<{ pages: number, width: number, height: number }>} */
+export const describeDocument = async (id, password) => (await ask(`/v1/files/${id}/pages`, { headers: passwordHeader(password) })).json();
+
+/** A picture of one page. @param {string} id @param {number} page @param {number} width @param {string} password @returns {Promise<Blob>} */
+export const documentPage = async (id, page, width, password) =>
+  (await ask(`/v1/files/${id}/pages/${page}?width=${width}`, { headers: passwordHeader(password) })).blob();
+
 /**
  * The data lines of a server-sent event stream.
  * @param {ReadableStream<Uint8Array>} body

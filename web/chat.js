@@ -2,8 +2,9 @@
 // byte sent to the last stored; everything it learns on the way goes into the store's signals.
 import { batch, signal } from "@preact/signals";
 import { ApiError, fetchSample, streamChat } from "./api.js";
+import { arriving, forget, isValid, kindOf, obstacle, partOf, takeFile, takeStored, UPLOAD_BYTES, uploadPicture } from "./attachments.js";
 import { fmtBytes, t } from "./i18n/index.js";
-import { keepPictures, PICTURE_BYTES_MAX, PICTURES_MAX, PictureError, pictureDataUrl, takePicture } from "./pictures.js";
+import { dropPictures, fetchPicture, keepPictures, PICTURE_BYTES_MAX, PICTURES_MAX, PictureError, pictureOf, takePicture } from "./pictures.js";
 import {
   changeAnswer, changeTurns, conversations, createConversation, current, draftPictures, draftText, focus, hot, model,
   notice, picturesFor, picturesIn, runs, sheetOpen, titleOf,
@@ -26,12 +27,14 @@ export async function attach(files) {
       return;
     }
     try {
+      const kind = await kindOf(file);
+      if (kind !== "picture") {
+        addToDraft(takeFile(file, file.name || kind, kind));
+        continue;
+      }
       const picture = await takePicture(file, file.name || "picture");
-      batch(() => {
-        draftPictures.value = [...draftPictures.peek(), picture.id];
-        focus.value = { picture: picture.id, turn: null };
-        hot.value = null;
-      });
+      addToDraft(picture.id);
+      if (picture.blob.size > UPLOAD_BYTES) uploadPicture(picture);
     } catch (error) {
       if (!(error instanceof PictureError)) throw error;
       notice.value = error.why === "large" ? t().tooLarge(error.name, fmtBytes(PICTURE_BYTES_MAX)) : t().cannotRead(error.name);
@@ -40,8 +43,31 @@ export async function attach(files) {
 }
 
 /** @param {string} id */
+function addToDraft(id) {
+  batch(() => {
+    draftPictures.value = [...draftPictures.peek(), id];
+    focus.value = { picture: id, turn: null };
+    hot.value = null;
+  });
+}
+
+/** Attaches a file that the server has. @param {StoredFile} stored */
+export async function attachStored(stored) {
+  notice.value = "";
+  if (draftPictures.peek().length >= PICTURES_MAX) {
+    notice.value = t().tooMany(PICTURES_MAX);
+    return;
+  }
+  const id = await takeStored(stored);
+  if (id) addToDraft(id);
+  else notice.value = t().cannotRead(stored.filename);
+}
+
+/** @param {string} id */
 export function detach(id) {
   draftPictures.value = draftPictures.peek().filter((p) => p !== id);
+  forget(id);
+  dropPictures([id]);
 }
 
 /** Runs a sample task of the server at once. @param {Sample} sample */
@@ -72,7 +98,11 @@ export function sendDraft() {
 /** Whether Enter would send now. Reading subscribes. */
 export function canSend() {
   const id = current.value?.id;
-  return Boolean(model.value && (draftText.value.trim() || draftPictures.value.length) && !(id && runs.value.has(id)));
+  const ready = draftPictures.value.every((p) => {
+    const picture = arriving.value.has(p) ? null : pictureOf(p)?.picture;
+    return picture && isValid(picture);
+  });
+  return Boolean(model.value && ready && (draftText.value.trim() || draftPictures.value.length) && !(id && runs.value.has(id)));
 }
 
 /** @param {string} text @param {string[]} pictures @param {string} [title] */
@@ -147,14 +177,12 @@ export async function messagesOf(turns) {
       if (turn.text) messages.push({ role: "assistant", content: turn.text });
       continue;
     }
-    const urls = (await Promise.all(turn.pictures.map(pictureDataUrl))).filter((url) => url !== null);
-    bytes += urls.reduce((sum, url) => sum + url.length, 0);
+    const parts = (await Promise.all(turn.pictures.map(partOf))).filter((part) => part !== null);
+    bytes += JSON.stringify(parts).length;
+    const cites = (await Promise.all(turn.pictures.map(fetchPicture))).some((picture) => picture?.pdf?.cite);
     messages.push({
       role: "user",
-      content: [
-        ...urls.map((url) => ({ type: "image_url", image_url: { url } })),
-        ...(turn.text ? [{ type: "text", text: turn.text }] : []),
-      ],
+      content: [...parts, ...(turn.text ? [{ type: "text", text: turn.text }] : []), ...(cites ? [{ type: "text", text: `\n\n${t().citePrompt}` }] : [])],
     });
   }
   return { messages, bytes };
@@ -222,6 +250,9 @@ async function follow(run, conversation, answer) {
   /** @type {Partial<AnswerTurn>} */
   const end = { state: "done" };
   try {
+    const why = await obstacle(picturesIn(conversation));
+    if (why) throw new ApiError(why, "attachment", 0);
+    if (run.abort.signal.aborted) throw new DOMException("stopped", "AbortError");
     const { messages, bytes } = await messagesOf(conversation.turns.filter((turn) => turn.id !== answer.id));
     run.progress.value = { stage: "sending", done: 0, total: bytes, unit: "bytes", elapsed_ms: 0, eta_ms: null };
     await streamChat({ model: answer.model, messages }, {

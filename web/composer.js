@@ -1,14 +1,14 @@
 // Where a question is written: pictures, text, send and stop.
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
-import { attach, canSend, detach, sendDraft, stop } from "./chat.js";
+import { attach, canSend, sendDraft, stop } from "./chat.js";
+import { Chip } from "./chips.js";
 import { IconButton } from "./controls.js";
 import { kept } from "./db.js";
 import { html } from "./html.js";
 import { Icon } from "./icons.js";
 import { fmt, fmtTime, t } from "./i18n/index.js";
-import { Thumb } from "./message.js";
 import { pictureOf } from "./pictures.js";
-import { plan } from "./plan.js";
+import { plan, shrink } from "./plan.js";
 import { current, currentRun, draftPictures, draftText, model, notice, openId } from "./store.js";
 
 /** @type {HTMLInputElement | null} */
@@ -23,23 +23,15 @@ export const focusComposer = () => writing?.focus();
 
 const touch = matchMedia("(hover: none)");
 
-function DraftPicture({ id = "" }) {
-  const name = pictureOf(id)?.picture.name ?? "";
-  return html`
-    <span class="draft-picture">
-      <${Thumb} id=${id} turn=${null} size="small" />
-      <button type="button" class="draft-remove" aria-label=${t().removePicture(name)} title=${t().removePicture(name)}
-        onClick=${() => detach(id)}><${Icon} name="close" size=${12} /></button>
-    </span>`;
-}
-
 /** Tokens and time of the draft, or that it does not fit. */
 function PlanLine() {
   const known = plan.value;
   if (!known) return null;
   const time = known.seconds ? fmtTime(known.seconds.total * 1000) : "";
   return html`<p class=${known.fits ? "composer-plan" : "composer-plan over"} role="status">
-    ${t().planLine(fmt(known.prompt_tokens), fmt(known.context_length), time, known.fits)}</p>`;
+    ${t().planLine(fmt(known.prompt_tokens), fmt(known.context_length), time, known.fits)}
+    ${known.suggestion && html` <button type="button" class="link" onClick=${() => shrink(known.suggestion?.max_pixels ?? 0)}>
+      ${t().planShrink(fmt(known.suggestion.prompt_tokens))}</button>`}</p>`;
 }
 
 export function Composer() {
@@ -49,7 +41,8 @@ export function Composer() {
   const running = currentRun.value !== null;
   const chosen = model.value;
   const sees = chosen?.weft?.vision !== false;
-  const blind = chosen && !sees && pictures.length > 0 ? t().noVision(chosen.id) : "";
+  // A document's text is for every model.
+  const blind = chosen && !sees && pictures.some((id) => pictureOf(id)?.picture.kind !== "pdf") ? t().noVision(chosen.id) : "";
   const said = notice.value || blind || (kept.value ? "" : t().notKept);
 
   // Grows with its text where the browser does not do it by itself.
@@ -80,7 +73,7 @@ export function Composer() {
         ${notice.value && html`<${IconButton} icon="close" size=${14} label=${t().close} onClick=${() => (notice.value = "")} />`}</p>`}
       <div class="composer-box">
         ${pictures.length > 0 && html`<div class="draft-pictures">
-          ${pictures.map((id) => html`<${DraftPicture} key=${id} id=${id} />`)}</div>`}
+          ${pictures.map((id) => html`<${Chip} key=${id} id=${id} />`)}</div>`}
         <div class="composer-line">
           <${IconButton} icon="picture" label=${`${t().attach} (Ctrl+O)`} onClick=${pickFiles} size=${20} />
           <textarea ref=${area} class="growing" rows="1" value=${text} aria-label=${t().ask}
@@ -91,7 +84,7 @@ export function Composer() {
             : html`<button type="submit" class="round send" aria-label=${t().send} title=${t().send} disabled=${!canSend()}><${Icon} name="send" /></button>`}
         </div>
       </div>
-      <input type="file" hidden multiple accept="image/*" tabindex="-1" ref=${(/** @type {HTMLInputElement | null} */ el) => (picker = el)}
+      <input type="file" hidden multiple accept="image/*,video/*,application/pdf,.pdf,.mkv,.avi,.ts" tabindex="-1" ref=${(/** @type {HTMLInputElement | null} */ el) => (picker = el)}
         onChange=${(/** @type {any} */ e) => {
           attach([...e.currentTarget.files]);
           e.currentTarget.value = "";

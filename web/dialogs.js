@@ -1,6 +1,7 @@
 // The page's two dialogs: keys and help, and how to use a real checkpoint.
 import { useEffect, useRef } from "preact/hooks";
 import { Command, IconButton } from "./controls.js";
+import { PasswordDialog, StoredFiles } from "./files.js";
 import { html } from "./html.js";
 import { t } from "./i18n/index.js";
 import { dialog } from "./store.js";
@@ -15,6 +16,7 @@ const keyRows = () => {
     [["Ctrl", "K"], words.keySearch],
     [["Ctrl", "Shift", "O"], words.keyNew],
     [["[", "]"], words.keyRegions],
+    [["PgUp", "PgDn"], words.keyPages],
     [["+", "−", "0", "1"], words.keyZoom],
     [["?"], words.keyHelp],
   ]);
@@ -42,14 +44,15 @@ export function Dialogs() {
     if (which && !el?.open) el?.showModal();
     if (!which && el?.open) el.close();
   }, [which]);
-  const title = which === "real" ? t().realTitle : t().helpTitle;
+  const title = which === "real" ? t().realTitle : which === "files" ? t().filesTitle : t().helpTitle;
   return html`
+    <${PasswordDialog} />
     <dialog ref=${ref} aria-label=${title} onClose=${() => (dialog.value = null)}
       onClick=${(/** @type {MouseEvent} */ e) => e.target === ref.current && (dialog.value = null)}>
       ${which && html`
         <div class="dialog-body">
           <header><h2>${title}</h2><${IconButton} icon="close" label=${t().close} onClick=${() => (dialog.value = null)} /></header>
-          ${which === "real" ? html`<${RealCheckpoint} />` : html`<${Help} />`}
+          ${which === "real" ? html`<${RealCheckpoint} />` : which === "files" ? html`<${StoredFiles} />` : html`<${Help} />`}
         </div>`}
     </dialog>`;
 }

@@ -1,18 +1,19 @@
 // Keys that work anywhere on the page. Those of one control live with it.
+import { passwordAsk } from "./attachments.js";
 import { stop } from "./chat.js";
 import { focusComposer, pickFiles } from "./composer.js";
 import { foldList, listFloats, listOpen } from "./layout.js";
 import { focusSearch } from "./list.js";
-import { dialog, newConversation, sheetOpen, stepMark } from "./store.js";
+import { dialog, newConversation, sheetOpen, stagePage, stepMark, turnTo } from "./store.js";
 
 /** @param {KeyboardEvent} e */
 function typing(e) {
   const el = e.target;
-  return el instanceof HTMLTextAreaElement || el instanceof HTMLInputElement;
+  return el instanceof HTMLTextAreaElement || el instanceof HTMLInputElement || el instanceof HTMLSelectElement || el instanceof HTMLVideoElement;
 }
 
 function escape() {
-  if (dialog.peek()) return false; // The dialog closes by itself.
+  if (dialog.peek() || passwordAsk.peek()) return false; // The dialog closes by itself.
   if (sheetOpen.peek()) return (sheetOpen.value = false), true;
   if (listFloats.peek() && listOpen.peek()) return foldList(true), true;
   return stop();
@@ -30,6 +31,7 @@ function onKey(e) {
   else if (command && key === "k") focusSearch();
   else if ((command && key === "/") || (key === "?" && !typing(e))) dialog.value = "help";
   else if (!command && !typing(e) && (key === "[" || key === "]")) stepMark(key === "]" ? 1 : -1);
+  else if (!command && !typing(e) && (key === "pageup" || key === "pagedown") && stagePage.peek()) turnTo(stagePage.peek() + (key === "pagedown" ? 1 : -1));
   else done = false;
   if (done) e.preventDefault();
 }

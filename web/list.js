@@ -62,6 +62,7 @@ function Settings() {
   return html`
     <div class="settings">
       <${IconButton} icon=${icon} label=${label} onClick=${turn} />
+      <${IconButton} icon="box3" label=${words.filesTitle} onClick=${() => (dialog.value = "files")} />
       <${IconButton} icon="globe" label=${words.language} onClick=${() => prefer({ lang: lang.value === "zh" ? "en" : "zh" })} />
       <${IconButton} icon="help" label=${`${words.help} (?)`} onClick=${() => (dialog.value = "help")} />
     </div>`;

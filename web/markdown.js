@@ -11,6 +11,7 @@ import markdown from "highlight/markdown.mjs";
 import python from "highlight/python.mjs";
 import xml from "highlight/xml.mjs";
 import { Marked } from "marked";
+import { firstCitation, firstTime } from "./ranges.js";
 
 for (const [name, grammar] of Object.entries({ bash, c, css, javascript, json, markdown, python, xml })) {
   hljs.registerLanguage(name, grammar);
@@ -39,7 +40,7 @@ const PURIFY = {
 };
 
 DOMPurify.addHook("afterSanitizeAttributes", (node) => {
-  if (node.tagName === "A") {
+  if (node.tagName === "A" && !node.getAttribute("href")?.startsWith("#")) {
     node.setAttribute("target", "_blank");
     node.setAttribute("rel", "noopener noreferrer");
   }
@@ -48,7 +49,7 @@ DOMPurify.addHook("afterSanitizeAttributes", (node) => {
     if (node.getAttribute("type") !== "checkbox") node.remove();
     else node.setAttribute("disabled", "");
   }
-  const kept = (node.getAttribute("class") ?? "").split(/\s+/).filter((name) => /^(hljs|language)-?/.test(name));
+  const kept = (node.getAttribute("class") ?? "").split(/\s+/).filter((name) => /^(hljs|language)-?|^cite$/.test(name));
   if (kept.length) node.setAttribute("class", kept.join(" "));
   else node.removeAttribute("class");
 });
@@ -63,8 +64,38 @@ export function highlight(code, language) {
   return DOMPurify.sanitize(hljs.highlight(code, { language: name, ignoreIllegals: true }).value, PURIFY);
 }
 
+/** Which links into the page the text at hand may have. @typedef {{ pages: boolean, times: boolean }} Links */
+/** @type {Links} */
+let links = { pages: false, times: false };
+
+/** What of a text, from its beginning, leads to a page or a time. @param {string} src */
+function firstLink(src) {
+  const page = links.pages ? firstCitation(src) : null;
+  const time = links.times ? firstTime(src) : null;
+  if (page && (!time || page.index <= time.index)) {
+    const query = new URLSearchParams({ page: String(page.page), ...(page.file ? { file: page.file } : {}), ...(page.box ? { box: page.box.join() } : {}) });
+    return { index: page.index, raw: page.raw, href: `#${query}` };
+  }
+  if (!time) return null;
+  const query = new URLSearchParams({ from: String(time.from), ...(time.to === null ? {} : { to: String(time.to) }) });
+  return { index: time.index, raw: time.raw, href: `#${query}` };
+}
+
+/** `[p. 3]` and `[00:01:15 - 00:01:20]` as links; followed in message.js. */
+const intoThePage = {
+  name: "intoThePage",
+  level: /** @type {const} */ ("inline"),
+  start: (/** @type {string} */ src) => firstLink(src)?.index,
+  tokenizer(/** @type {string} */ src) {
+    const link = firstLink(src);
+    return link?.index === 0 ? { type: "intoThePage", raw: link.raw, href: link.href } : undefined;
+  },
+  renderer: (/** @type {any} */ token) => `<a class="cite" href="${escapeHtml(token.href)}">${escapeHtml(token.raw)}</a>`,
+};
+
 const marked = new Marked({
   gfm: true,
+  extensions: [intoThePage],
   breaks: false,
   renderer: {
     code: ({ text, lang }) => `<pre><code>${highlight(text, (lang ?? "").trim().split(/\s/)[0].toLowerCase())}</code></pre>`,
@@ -92,8 +123,9 @@ function once(raw, make) {
 /** An answer may be a whole HTML page without a fence. @param {string} text */
 const isBarePage = (text) => /^\s*(<!doctype html|<html[\s>])/i.test(text);
 
-/** @param {string} text @returns {Block[]} */
-export function blocksOf(text) {
+/** @param {string} text @param {Links} [wanted] @returns {Block[]} */
+export function blocksOf(text, wanted = { pages: false, times: false }) {
+  links = wanted;
   if (isBarePage(text)) return [{ type: "code", raw: text, language: "html", code: text.trim() }];
   const tokens = marked.lexer(text);
   /** @type {Block[]} */
@@ -105,7 +137,7 @@ export function blocksOf(text) {
       blocks.push({ type: "code", raw: token.raw, language, code: token.text });
       continue;
     }
-    const html = once(token.raw, () => DOMPurify.sanitize(marked.parser([token]), PURIFY));
+    const html = once(`${links.pages ? "p" : ""}${links.times ? "t" : ""}|${token.raw}`, () => DOMPurify.sanitize(marked.parser([token]), PURIFY));
     if (html.trim()) blocks.push({ type: "html", raw: token.raw, html });
   }
   return blocks;

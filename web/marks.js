@@ -1,6 +1,7 @@
 // The marks of an answer as a list beside the prose: number, label, pixels of the original. A row and its region on the
 // picture light each other.
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { pageOf } from "./attachments.js";
 import { CopyButton, Tabs } from "./controls.js";
 import { cx, html } from "./html.js";
 import { fmt, t } from "./i18n/index.js";
@@ -9,11 +10,15 @@ import { phone } from "./layout.js";
 import { nameOf, Overlay } from "./overlay.js";
 import { pictureOf } from "./pictures.js";
 import { inPixels } from "./regions.js";
-import { changeAnswer, current, focus, hot, lookAt, pictureOfRegion, reveal, sheetOpen, stage } from "./store.js";
+import { changeAnswer, current, focus, hot, lookAt, placeOfRegion, reveal, sheetOpen, stage } from "./store.js";
 
-/** @param {Region} region @param {Picture | undefined} picture */
-function place(region, picture) {
+const PAGE_PX = 900;
+
+/** @param {Region} region @param {Picture | undefined} picture @param {number} page */
+function place(region, picture, page) {
   if (!picture) return "";
+  if (picture.kind === "video") return "";
+  if (picture.pdf) return t().pageShort(Math.max(1, page));
   const { x1, y1, x2, y2 } = inPixels(region, picture);
   return region.kind === "point" ? `${x1}, ${y1}` : `${x1}, ${y1} – ${x2}, ${y2}`;
 }
@@ -29,7 +34,8 @@ function Row({ region, turn, pictures }) {
     ref.current?.scrollIntoView({ block: "nearest" });
     reveal.value = null;
   }, [wanted]);
-  const shown = pictureOf(pictureOfRegion(region, pictures, turn.picture));
+  const at = placeOfRegion(region, pictures, turn.picture);
+  const shown = pictureOf(at.picture);
   return html`
     <li>
       <button type="button" ref=${ref} class=${cx("mark-row", lit && "lit")}
@@ -39,7 +45,7 @@ function Row({ region, turn, pictures }) {
         <span class="mark-number">${region.index + 1}</span>
         <span class="mark-label">${nameOf(region)}
           ${region.fields.map(([key, value]) => html`<span class="mark-field">${key}: ${value}</span>`)}</span>
-        <span class="mark-place">${place(region, shown?.picture)}</span>
+        <span class="mark-place">${place(region, shown?.picture, at.page)}</span>
       </button>
     </li>`;
 }
@@ -50,20 +56,25 @@ function SmallPicture({ regions, turn, pictures }) {
   const ref = useRef(/** @type {HTMLButtonElement | null} */ (null));
   const [width, setWidth] = useState(0);
   useLayoutEffect(() => setWidth(ref.current?.clientWidth ?? 0), []);
-  const id = turn.picture ?? pictures[0];
-  const shown = pictureOf(id);
-  if (!shown) return null;
+  const first = placeOfRegion(regions[0], pictures, turn.picture);
+  const id = first.picture ?? "";
+  const whole = pictureOf(id);
+  const shown = whole?.picture.kind === "pdf" ? pageOf(whole.picture, first.page, PAGE_PX) : whole;
+  if (!shown || !shown.picture.width) return null;
   const scale = width / shown.picture.width;
   const room = { width, height: Math.round(shown.picture.height * scale) };
   const open = () => {
-    focus.value = { picture: id, turn: turn.id };
+    focus.value = { picture: id, turn: turn.id, ...(first.page ? { page: first.page } : {}) };
     sheetOpen.value = true;
   };
   const here = stage.value?.turn === turn.id;
   return html`
     <button type="button" ref=${ref} class="marks-picture" aria-label=${t().showPicture(shown.picture.name)} onClick=${open} style=${{ height: `${room.height}px` }}>
       <img src=${shown.url} alt="" />
-      ${width > 0 && html`<${Overlay} regions=${regions.filter((r) => pictureOfRegion(r, pictures, turn.picture) === id)}
+      ${width > 0 && html`<${Overlay} regions=${regions.filter((r) => {
+          const at = placeOfRegion(r, pictures, turn.picture);
+          return at.picture === id && at.page === first.page;
+        })}
         hot=${here ? hot.value : null} camera=${{ scale, x: 0, y: 0, fitted: true }} picture=${shown.picture} room=${room} />`}
     </button>`;
 }
@@ -83,7 +94,7 @@ export function MarkList({ segment, turn, pictures }) {
       <figcaption>
         <${Tabs} names=${[["list", t().listTab], ["json", t().jsonTab]]} chosen=${tab} onChoose=${setTab} />
         ${regions.length > 0 && html`<span class="marks-count">${t().markCount(regions.length, fmt(regions.length))}</span>`}
-        ${pictures.length > 1 && turn.state !== "running" && html`
+        ${pictures.length > 1 && turn.state !== "running" && regions.some((region) => !region.page) && html`
           <span class="marks-pictures" role="group" aria-label=${t().onPicture}>
             ${pictures.map((id, i) => html`
               <button type="button" key=${id} aria-pressed=${id === chosen} title=${`${t().onPicture} ${i + 1}`}

@@ -11,23 +11,28 @@ import { blocksOf } from "./markdown.js";
 import { MarkList } from "./marks.js";
 import { pictureOf } from "./pictures.js";
 import { ProgressLine } from "./progress.js";
+import { clock } from "./ranges.js";
 import { segmentsOf } from "./regions.js";
-import { currentRun, focus, runOf, sheetOpen, stage, withCalls } from "./store.js";
+import { currentRun, focus, lookAtPage, lookAtTime, runOf, sheetOpen, stage, withCalls } from "./store.js";
 
 /** @param {{ id: string, turn: string | null, size: "small" | "large" }} props */
 export function Thumb({ id, turn, size }) {
   const shown = pictureOf(id);
   if (shown === null) return html`<span class=${cx("thumb", size, "gone")} title=${t().pictureGone}><${Icon} name="picture" /></span>`;
   if (!shown) return html`<span class=${cx("thumb", size)}></span>`;
-  const { name, width, height } = shown.picture;
+  const { name, width, height, kind, pdf, video } = shown.picture;
+  const badge = kind === "pdf" ? `PDF${pdf && pdf.count > 1 ? ` ${fmt(pdf.count)}` : ""}` : video ? (video.duration ? clock(video.duration) : "▶") : "";
   const look = () => {
     focus.value = { picture: id, turn };
     sheetOpen.value = true;
   };
   return html`
-    <button type="button" class=${cx("thumb", size)} aria-label=${t().showPicture(name)} title=${`${name} · ${width} × ${height}`}
+    <button type="button" class=${cx("thumb", size, kind && "file")} aria-label=${t().showPicture(name)} title=${kind ? name : `${name} · ${width} × ${height}`}
       aria-current=${stage.value?.picture === id ? "true" : undefined} onClick=${look}>
-      <img src=${shown.url} alt="" style=${{ aspectRatio: `${width} / ${height}` }} />
+      ${width > 0
+        ? html`<img src=${shown.url} alt="" style=${{ aspectRatio: `${width} / ${height}` }} />`
+        : html`<span class="thumb-blank"><${Icon} name=${kind === "video" ? "film" : pdf?.encrypted ? "lock" : "form"} size=${22} /></span>`}
+      ${badge && html`<span class="thumb-badge">${badge}</span>`}
     </button>`;
 }
 
@@ -115,11 +120,13 @@ function BlockView({ block, live }) {
 /** @param {{ turn: AnswerTurn, text: string, calls: ToolCall[], live: boolean, pictures: string[] }} props */
 function Body({ turn, text, calls, live, pictures }) {
   const segments = useMemo(() => segmentsOf(withCalls(text, calls), live), [text, calls, live]);
+  const kinds = pictures.map((id) => pictureOf(id)?.picture.kind);
+  const links = { pages: kinds.includes("pdf"), times: kinds.includes("video") };
   return segments.map((segment, s) => {
     if (segment.type === "regions") {
       return html`<${MarkList} key=${`m${s}`} segment=${segment} turn=${turn} pictures=${pictures} />`;
     }
-    const blocks = blocksOf(segment.text);
+    const blocks = blocksOf(segment.text, links);
     const last = s === segments.length - 1;
     return blocks.map((block, i) => html`
       <${BlockView} key=${`${s}.${i}`} block=${block} live=${live && last && i === blocks.length - 1} />`);
@@ -168,6 +175,17 @@ function Cost({ turn }) {
   return html`<span class="cost">${parts.map((part) => html`<span>${part}</span>`)}</span>`;
 }
 
+/** Links of an answer that lead into the page: cited pages, and times of a clip. @param {AnswerTurn} turn @returns {(e: MouseEvent) => void} */
+const followLink = (turn) => (e) => {
+  const href = (e.target instanceof Element ? e.target.closest("a") : null)?.getAttribute("href") ?? "";
+  if (!href.startsWith("#")) return;
+  e.preventDefault();
+  const wanted = new URLSearchParams(href.slice(1));
+  const box = wanted.get("box")?.split(",").map(Number) ?? null;
+  if (wanted.has("page")) lookAtPage(turn.id, Number(wanted.get("page")), wanted.get("file") ?? "", box?.length === 4 && box.every(Number.isFinite) ? box : null);
+  if (wanted.has("from")) lookAtTime(turn.id, Number(wanted.get("from")) || 0, wanted.has("to") ? Number(wanted.get("to")) : null);
+};
+
 /** @param {{ turn: AnswerTurn, pictures: string[], last: boolean }} props */
 export function Answer({ turn, pictures, last }) {
   const run = runOf(turn.id);
@@ -180,7 +198,7 @@ export function Answer({ turn, pictures, last }) {
   return html`
     <article class=${cx("answer", last && "last")} aria-label=${t().answer} aria-busy=${live}>
       ${reasoning && html`<${Reasoning} text=${reasoning} ms=${ms} from=${run?.thinking.from ?? 0} live=${thinking} />`}
-      <div class="prose"><${Body} turn=${turn} text=${text} calls=${calls} live=${live} pictures=${pictures} /></div>
+      <div class="prose" onClick=${followLink(turn)}><${Body} turn=${turn} text=${text} calls=${calls} live=${live} pictures=${pictures} /></div>
       ${run && html`<${ProgressLine} run=${run} thinking=${thinking} />`}
       ${turn.state === "failed" && turn.error && html`<${FailureNote} turn=${turn} error=${turn.error} />`}
       ${turn.state === "stopped" && !live && html`<p class="turn-note">${t().stopped}</p>`}

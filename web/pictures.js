@@ -1,7 +1,9 @@
+// Pictures, and the faces of documents and clips (attachments.js), as this tab and IndexedDB have them.
 // Files become pictures here: checked by decoding, measured upright, shown through object URLs. They are
 // stored when they are sent, not before.
 // What the server reads (JPEG, PNG, WebP) is sent byte for byte; what only the browser reads is sent as PNG.
 import { signal } from "@preact/signals";
+import { deleteFile } from "./api.js";
 import { getPicture, putPicture, removePicture } from "./db.js";
 import { uid } from "./uid.js";
 
@@ -95,6 +97,25 @@ export function pictureOf(id) {
   return entry;
 }
 
+/** Takes in something that was attached, or changes what is known of it. @param {Picture} picture */
+export function setPicture(picture) {
+  const old = shown.peek().get(picture.id);
+  if (old && old.picture.blob !== picture.blob) URL.revokeObjectURL(old.url);
+  const url = old && old.picture.blob === picture.blob ? old.url : URL.createObjectURL(picture.blob);
+  show(picture.id, { picture, url });
+}
+
+/** Changes a stored picture's record too. @param {string} id @param {Partial<Picture>} change */
+export function changePicture(id, change) {
+  const entry = shown.peek().get(id);
+  if (!entry) return;
+  setPicture({ ...entry.picture, ...change });
+  getPicture(id).then((kept) => kept && putPicture({ ...kept, ...change })).catch(() => {});
+}
+
+/** Without subscribing, from storage if need be. @param {string} id @returns {Promise<Picture | undefined>} */
+export const fetchPicture = async (id) => shown.peek().get(id)?.picture ?? getPicture(id);
+
 /** Stores pictures that so far only this tab has. @param {string[]} ids */
 export async function keepPictures(ids) {
   for (const id of ids) {
@@ -103,21 +124,24 @@ export async function keepPictures(ids) {
   }
 }
 
-/** Deletes pictures from storage and this tab. @param {Iterable<string>} ids */
-export function dropPictures(ids) {
+/** Deletes pictures from storage and this tab, and their copies on the server. @param {Iterable<string>} ids */
+export async function dropPictures(ids) {
+  const gone = [...ids];
+  const records = await Promise.all(gone.map((id) => fetchPicture(id).catch(() => undefined)));
   const next = new Map(shown.value);
-  for (const id of ids) {
+  for (const id of gone) {
     const entry = next.get(id);
     if (entry) URL.revokeObjectURL(entry.url);
     next.delete(id);
     removePicture(id).catch(() => {});
   }
   shown.value = next;
+  for (const record of records) if (record?.file?.own) deleteFile(record.file.id).catch(() => {});
 }
 
 /** The picture as a data URL for the request, or null if it is gone. @param {string} id @returns {Promise<string | null>} */
 export async function pictureDataUrl(id) {
-  const picture = shown.peek().get(id)?.picture ?? (await getPicture(id));
+  const picture = await fetchPicture(id);
   if (!picture) return null;
   return new Promise((resolve, reject) => {
     const reader = new FileReader();

@@ -5,9 +5,11 @@ import { readJson } from "./json-lenient.js";
 const BOX_KEYS = ["bbox_2d", "bbox", "box_2d"];
 const POINT_KEYS = ["point_2d", "point", "coordinate", "start_coordinate"];
 const LABEL_KEYS = ["label", "name", "text_content", "text", "description", "title", "category"];
+const PAGE_KEYS = ["page", "page_number", "page_num", "page_no"];
+const FILE_KEYS = ["file", "document", "filename"];
 const IMAGE_KEYS = ["image", "image_index", "img_idx", "image_id", "picture"];
 const PLACE_KEYS = new Set([...BOX_KEYS, ...POINT_KEYS]);
-const EARLY_KEYS = new Set([...PLACE_KEYS, ...LABEL_KEYS, ...IMAGE_KEYS]);
+const EARLY_KEYS = new Set([...PLACE_KEYS, ...LABEL_KEYS, ...IMAGE_KEYS, ...PAGE_KEYS, ...FILE_KEYS]);
 const REGIONS_MAX = 2000;
 const LABEL_MAX = 200;
 
@@ -41,13 +43,17 @@ function regionsOfObject(object) {
     labelKey = "action";
   }
   let image = 0;
+  let page = 0;
+  let file = "";
   /** @type {[string, string][]} */
   const fields = [];
   for (const key of Object.keys(object)) {
     if (IMAGE_KEYS.includes(key)) image = parseInt(/\d+/.exec(scalarText(object[key]))?.[0] ?? "0", 10);
+    else if (PAGE_KEYS.includes(key)) page = parseInt(/\d{1,8}/.exec(scalarText(object[key]))?.[0] ?? "0", 10);
+    else if (FILE_KEYS.includes(key) && typeof object[key] === "string") file = scalarText(object[key]);
     else if (key !== labelKey && !PLACE_KEYS.has(key) && scalarText(object[key])) fields.push([key, scalarText(object[key])]);
   }
-  const common = { label, fields, image };
+  const common = { label, fields, image, page, file };
   const boxes = BOX_KEYS.flatMap((key) => tuples(object[key], 4)).map(([a, b, c, d]) => ({
     kind: /** @type {const} */ ("box"),
     x1: clamp(Math.min(a, c)), y1: clamp(Math.min(b, d)), x2: clamp(Math.max(a, c)), y2: clamp(Math.max(b, d)), ...common,

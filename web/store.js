@@ -3,8 +3,10 @@
 import { computed, signal } from "@preact/signals";
 import { listModels } from "./api.js";
 import { allConversations, pictureIds, putConversation, removeConversation, removePicture } from "./db.js";
-import { dropPictures } from "./pictures.js";
+import { t } from "./i18n/index.js";
+import { dropPictures, pictureOf } from "./pictures.js";
 import { prefer, prefs } from "./prefs.js";
+import { citationsOf, pagesOf, timesOf } from "./ranges.js";
 import { regionsOf } from "./regions.js";
 import { uid } from "./uid.js";
 
@@ -82,7 +84,7 @@ export async function loadConversations() {
   const stored = await allConversations().catch(() => []);
   // A turn still marked as running was cut off when its tab closed.
   conversations.value = stored.map((c) => ({
-    ...c, turns: c.turns.map((t) => (t.role === "assistant" && t.state === "running" ? { ...t, state: "stopped" } : t)),
+    ...c, turns: c.turns.map((turn) => (turn.role === "assistant" && turn.state === "running" ? { ...turn, state: "stopped" } : turn)),
   }));
   // Pictures of questions that were edited away. The ids were read first: a question of another tab comes before its pictures.
   const used = new Set(stored.flatMap(picturesIn));
@@ -160,7 +162,11 @@ export function picturesFor(c, turnId) {
   return [];
 }
 
-/** What the viewer shows: a picture, and the answer whose marks lie on it. @typedef {{ picture: string, turn: string | null }} Focus */
+/**
+ * What the viewer shows: a picture, document or clip, and the answer whose marks lie on it; of a document a page (absent: the first
+ * that was sent), and the box that a citation in the text names.
+ * @typedef {{ picture: string, turn: string | null, page?: number, box?: number[] | null }} Focus
+ */
 
 /** Chosen by hand or by what happened last; null: the latest. @type {import("@preact/signals").Signal<Focus | null>} */
 export const focus = signal(null);
@@ -193,27 +199,130 @@ export const marksShown = signal(true);
 /** On a narrow window the viewer is a sheet. */
 export const sheetOpen = signal(false);
 
-/** @typedef {"help" | "real" | null} Dialog */
+/** A wish to play a clip from a time, up to another; the player clears it. @type {import("@preact/signals").Signal<{ from: number, to: number | null } | null>} */
+export const seek = signal(null);
+
+/** @typedef {"help" | "real" | "files" | null} Dialog */
 /** @type {import("@preact/signals").Signal<Dialog>} */
 export const dialog = signal(/** @type {Dialog} */ (null));
 
-/** Which picture a region of an answer lies on. @param {Region} region @param {string[]} pictures @param {string | undefined} chosen */
-export const pictureOfRegion = (region, pictures, chosen) =>
-  (region.image > 0 ? pictures[region.image - 1] : undefined) ?? chosen ?? pictures[0];
+/** The document among the attachments that a name means, else the first. @param {string[]} pictures @param {string} name */
+export function documentNamed(pictures, name) {
+  const documents = pictures.filter((id) => pictureOf(id)?.picture.kind === "pdf");
+  const wanted = name.trim().toLowerCase();
+  return documents.find((id) => wanted && pictureOf(id)?.picture.name.toLowerCase() === wanted)
+    ?? documents.find((id) => wanted && pictureOf(id)?.picture.name.toLowerCase().startsWith(wanted)) ?? documents[0];
+}
 
-/** The marks on the picture in the viewer. */
+/** The first page of a document that was sent. @param {string} id */
+export function firstPage(id) {
+  const pdf = pictureOf(id)?.picture.pdf;
+  return pdf ? (pagesOf(pdf.range, pdf.count)?.[0] ?? 1) : 0;
+}
+
+/** Which picture a region of an answer lies on, and which page of it (0: it has none). @param {Region} region @param {string[]} pictures @param {string | undefined} chosen
+ * @returns {{ picture: string | undefined, page: number }} */
+export function placeOfRegion(region, pictures, chosen) {
+  if (region.page > 0) {
+    const document = documentNamed(pictures, region.file);
+    if (document) return { picture: document, page: region.page };
+  }
+  const picture = (region.image > 0 ? pictures[region.image - 1] : undefined) ?? chosen ?? pictures[0];
+  return { picture, page: picture ? firstPage(picture) : 0 };
+}
+
+/** The page that the viewer shows; 0: what it shows has none. */
+export const stagePage = computed(() => {
+  const at = stage.value;
+  if (!at || pictureOf(at.picture)?.picture.kind !== "pdf") return 0;
+  return at.page ?? firstPage(at.picture);
+});
+
+/** The text and calls of an answer, finished or on its way. @param {AnswerTurn} turn */
+function saidBy(turn) {
+  const run = currentRun.value?.turn === turn.id ? currentRun.value : null;
+  return { text: withCalls(run ? run.text.value : turn.text, run ? run.toolCalls.value : turn.toolCalls), live: run !== null };
+}
+
+/** The answer in focus. */
+const answerInFocus = computed(() => {
+  const at = stage.value;
+  const turn = at?.turn && current.value?.turns.find((t) => t.id === at.turn);
+  return turn && turn.role === "assistant" ? turn : null;
+});
+
+/** All marks of the answer in focus, with the places where they lie. */
+const placed = computed(() => {
+  const turn = answerInFocus.value;
+  if (!turn || !current.value) return [];
+  const pictures = picturesFor(current.value, turn.id);
+  const { text, live } = saidBy(turn);
+  return regionsOf(text, live).map((region) => ({ region, ...placeOfRegion(region, pictures, turn.picture) }));
+});
+
+/** The index of the mark that stands for a citation in the text. */
+export const CITED = -1;
+
+/** The marks on what the viewer shows. @type {import("@preact/signals").ReadonlySignal<Region[]>} */
 export const marks = computed(() => {
   const at = stage.value;
-  const conversation = current.value;
-  const turn = at?.turn && conversation?.turns.find((t) => t.id === at.turn);
-  if (!at || !conversation || !turn || turn.role !== "assistant") return [];
-  const run = currentRun.value?.turn === turn.id ? currentRun.value : null;
-  const text = run ? run.text.value : turn.text;
-  const calls = run ? run.toolCalls.value : turn.toolCalls;
-  const pictures = picturesFor(conversation, turn.id);
-  return regionsOf(withCalls(text, calls), run !== null)
-    .filter((region) => pictureOfRegion(region, pictures, turn.picture) === at.picture);
+  const page = stagePage.value;
+  if (!at) return [];
+  const found = placed.value.filter((p) => p.picture === at.picture && p.page === page).map((p) => p.region);
+  if (!at.box || !page) return found;
+  const [x1, y1, x2, y2] = at.box;
+  return [...found, {
+    index: CITED, kind: "box", x1: Math.min(x1, x2), y1: Math.min(y1, y2), x2: Math.max(x1, x2), y2: Math.max(y1, y2), label: t().pageShort(page),
+    fields: [], image: 0, page, file: "",
+  }];
 });
+
+/** Pages of the document in the viewer that the answer in focus cites. */
+export const citedPages = computed(() => {
+  const at = stage.value;
+  const turn = answerInFocus.value;
+  /** @type {Set<number>} */
+  const pages = new Set();
+  if (!at || !turn || !current.value || !stagePage.value) return pages;
+  for (const p of placed.value) if (p.picture === at.picture && p.region.page > 0) pages.add(p.page);
+  const pictures = picturesFor(current.value, turn.id);
+  for (const citation of citationsOf(saidBy(turn).text)) if (documentNamed(pictures, citation.file) === at.picture) pages.add(citation.page);
+  return pages;
+});
+
+/** Times that the answer in focus names. */
+export const timesInFocus = computed(() => (answerInFocus.value ? timesOf(saidBy(answerInFocus.value).text) : []));
+
+/** Shows a page that an answer cites, and the place on it. @param {string} turnId @param {number} page @param {string} file @param {number[] | null} box */
+export function lookAtPage(turnId, page, file, box) {
+  const conversation = current.peek();
+  const document = conversation && documentNamed(picturesFor(conversation, turnId), file);
+  const pdf = document && pictureOf(document)?.picture.pdf;
+  if (!document || !pdf || page < 1 || page > pdf.count) return;
+  focus.value = { picture: document, turn: turnId, page, box };
+  hot.value = box ? CITED : null;
+  if (box) centre.value = CITED;
+  sheetOpen.value = true;
+}
+
+/** Plays the answer's clip from a time that it names. @param {string} turnId @param {number} from @param {number | null} to */
+export function lookAtTime(turnId, from, to) {
+  const conversation = current.peek();
+  const clip = conversation && picturesFor(conversation, turnId).find((id) => pictureOf(id)?.picture.kind === "video");
+  if (!clip) return;
+  focus.value = { picture: clip, turn: turnId };
+  seek.value = { from, to };
+  sheetOpen.value = true;
+}
+
+/** Turns to a page of the document in the viewer. @param {number} page */
+export function turnTo(page) {
+  const at = stage.peek();
+  const pdf = at && pictureOf(at.picture)?.picture.pdf;
+  if (!at || !pdf || page < 1 || page > pdf.count) return;
+  focus.value = { picture: at.picture, turn: at.turn, page };
+  hot.value = null;
+}
 
 /** An answer's text with its tool calls written out, as the page shows it. @param {string} text @param {ToolCall[]} calls */
 export function withCalls(text, calls) {
@@ -227,10 +336,10 @@ export function lookAt(turnId, region, move = false) {
   const conversation = current.peek();
   const turn = conversation?.turns.find((t) => t.id === turnId);
   if (!conversation || turn?.role !== "assistant") return;
-  const picture = pictureOfRegion(region, picturesFor(conversation, turnId), turn.picture);
+  const { picture, page } = placeOfRegion(region, picturesFor(conversation, turnId), turn.picture);
   if (!picture) return;
   const at = stage.peek();
-  if (at?.picture !== picture || at.turn !== turnId) focus.value = { picture, turn: turnId };
+  if (at?.picture !== picture || at.turn !== turnId || stagePage.peek() !== page) focus.value = { picture, turn: turnId, ...(page ? { page } : {}) };
   hot.value = region.index;
   if (move) {
     centre.value = region.index;

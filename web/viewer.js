@@ -1,6 +1,7 @@
 // The picture beside the conversation, as large as the window allows: zoom to the pointer, pan, fit, one to one, by
 // mouse, touch and keys; marks of the answer in focus over it.
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { pageOf } from "./attachments.js";
 import { centreOn, fit, pan, regionAt, zoomTo } from "./camera.js";
 import { IconButton } from "./controls.js";
 import { cx, html } from "./html.js";
@@ -9,8 +10,13 @@ import { fmt, t } from "./i18n/index.js";
 import { phone } from "./layout.js";
 import { Thumb } from "./message.js";
 import { Overlay } from "./overlay.js";
+import { NoPage, PageStrip, PageTurner } from "./pages.js";
 import { pictureOf } from "./pictures.js";
-import { centre, current, draftPictures, hot, marks, marksShown, picturesIn, reveal, sheetOpen, stage } from "./store.js";
+import { Player } from "./player.js";
+import { centre, current, draftPictures, hot, marks, marksShown, picturesIn, reveal, sheetOpen, stage, stagePage, turnTo } from "./store.js";
+
+/** Pages are drawn so wide: readable when zoomed, quick on the way. */
+const PAGE_PX = 1400;
 
 const STEP = 1.25;
 const PAN_PX = 60;
@@ -173,7 +179,11 @@ function usePointers(view, picture, regions, onHover) {
 
 /** @param {{ id: string, regions: Region[] }} props */
 function Stage({ id, regions }) {
-  const shown = pictureOf(id);
+  const own = pictureOf(id);
+  const document = own?.picture.kind === "pdf" ? own.picture : null;
+  const page = document ? stagePage.value : 0;
+  const drawn = document && document.pdf?.count ? pageOf(document, page, PAGE_PX) : undefined;
+  const shown = document ? (drawn ?? undefined) : own;
   const picture = shown?.picture;
   const view = useCamera(picture);
   const { stageRef, room, camera, latest, go } = view;
@@ -197,7 +207,7 @@ function Stage({ id, regions }) {
 
   /** @param {KeyboardEvent} e */
   const keys = (e) => {
-    if (e.ctrlKey || e.metaKey || e.altKey || !picture || !latest.current) return;
+    if (e.ctrlKey || e.metaKey || e.altKey) return;
     /** @type {Record<string, () => void>} */
     const acts = {
       "+": () => zoom(STEP), "=": () => zoom(STEP), "-": () => zoom(1 / STEP), 0: whole, 1: oneToOne,
@@ -205,7 +215,9 @@ function Stage({ id, regions }) {
     const moves = /** @type {Record<string, [number, number]>} */ ({
       ArrowLeft: [PAN_PX, 0], ArrowRight: [-PAN_PX, 0], ArrowUp: [0, PAN_PX], ArrowDown: [0, -PAN_PX],
     });
-    if (moves[e.key]) go(pan(latest.current, ...moves[e.key], picture, room));
+    if (document && (e.key === "PageDown" || e.key === "PageUp")) turnTo(page + (e.key === "PageDown" ? 1 : -1));
+    else if (!picture || !latest.current) return;
+    else if (moves[e.key]) go(pan(latest.current, ...moves[e.key], picture, room));
     else if (acts[e.key]) acts[e.key]();
     else return;
     e.preventDefault();
@@ -214,7 +226,8 @@ function Stage({ id, regions }) {
   const percent = camera ? Math.round(camera.scale * devicePixelRatio * 100) : 100;
   return html`
     <div class=${cx("stage", camera && !camera.fitted && "movable")} ref=${stageRef} tabindex="0" role="application"
-      aria-label=${`${words.viewerKeys} ${picture?.name ?? ""}`} onKeyDown=${keys} ...${pointers}>
+      aria-label=${`${document ? words.viewerPageKeys : words.viewerKeys} ${picture?.name ?? ""}`} onKeyDown=${keys} ...${pointers}>
+      ${document && !shown && html`<${NoPage} document=${document} failed=${drawn === null} />`}
       ${shown === null && html`<p class="stage-gone"><${Icon} name="picture" size=${28} />${words.pictureGone}</p>`}
       ${shown && camera && html`
         <img src=${shown.url} alt=${shown.picture.name} draggable=${false} class=${cx(camera.scale >= 3 && "crisp")}
@@ -223,7 +236,7 @@ function Stage({ id, regions }) {
           <${Overlay} regions=${regions} hot=${hot.value} camera=${camera} picture=${shown.picture} room=${room} />`}`}
     </div>
     <div class="viewer-bar">
-      <span class="viewer-size">${picture && (at ? `${fmt(at.x)}, ${fmt(at.y)}` : `${picture.width} × ${picture.height}`)}</span>
+      ${document ? html`<${PageTurner} document=${document} />` : html`<span class="viewer-size">${picture && (at ? `${fmt(at.x)}, ${fmt(at.y)}` : `${picture.width} × ${picture.height}`)}</span>`}
       <span class="spacer"></span>
       ${regions.length > 0 && html`
         <${IconButton} icon=${marksShown.value ? "eye" : "eyeOff"} label=${marksShown.value ? words.hideMarks : words.showMarks}
@@ -240,6 +253,7 @@ export function Viewer() {
   const at = stage.value;
   if (!at) return null;
   const conversation = current.value;
+  const shown = pictureOf(at.picture)?.picture;
   const all = [...new Set([...(conversation ? picturesIn(conversation) : []), ...draftPictures.value])];
   const answerTo = (/** @type {string} */ id) => {
     const i = conversation?.turns.findLastIndex((turn) => turn.role === "user" && turn.pictures.includes(id)) ?? -1;
@@ -250,7 +264,10 @@ export function Viewer() {
     <aside class=${cx("viewer", phone.value && "sheet", phone.value && sheetOpen.value && "open")} aria-label=${t().viewer}
       inert=${phone.value && !sheetOpen.value}>
       ${phone.value && html`<${IconButton} icon="close" class="sheet-close" label=${t().close} onClick=${() => (sheetOpen.value = false)} />`}
-      <${Stage} key=${at.picture} id=${at.picture} regions=${marks.value} />
+      ${shown?.kind === "video"
+        ? html`<${Player} key=${at.picture} picture=${shown} />`
+        : html`<${Stage} key=${at.picture} id=${at.picture} regions=${marks.value} />`}
+      ${shown?.kind === "pdf" && html`<${PageStrip} document=${shown} />`}
       ${all.length > 1 && html`
         <div class="strip">${all.map((id) => html`<${Thumb} key=${id} id=${id} turn=${answerTo(id)} size="small" />`)}</div>`}
     </aside>`;

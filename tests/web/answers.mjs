@@ -86,6 +86,14 @@ export function answerTo(question, pictures) {
   if (has("fail midway")) return { text: "The first part arrives, ", fault: "sse" };
   if (has("say nothing")) return { text: "", fault: "empty" };
   if (has("run out")) return { text: "This sentence ends before its", fault: "length" };
+  if (has("revenue", "营收")) {
+    return {
+      text: `Revenue was **41.2 M** [p. 3], up from the year before [p. 12, 100, 300, 500, 400]. The note on [report-40.pdf, page 7 of 40] disagrees.\n\n${json([
+        { page: 3, bbox_2d: [100, 300, 500, 400], label: "Total" }, { page: 7, bbox_2d: [100, 640, 800, 700], label: "the note" },
+      ])}`,
+    };
+  }
+  if (has("when", "何时")) return { text: "The circle comes in at [00:00:02 - 00:00:04] and leaves at [0:06]. Between them, 1.0 - 1.5 seconds, nothing moves." };
   if (has("hostile")) return { text: hostile };
   if (has("think", "why")) {
     return {

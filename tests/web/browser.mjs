@@ -59,6 +59,16 @@ export async function dropPicture(page, { width = 640, height = 400, name = "dra
   await page.locator(".draft-picture img").last().waitFor();
 }
 
+/** A file dropped on the window: `text` and then sevens up to `size`, or `bytes`. */
+export async function dropBytes(page, { name, type = "application/pdf", text = "", size = 0, bytes = null }) {
+  await page.evaluate(({ name, type, text, size, base64 }) => {
+    const parts = base64 ? [Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))] : [text, new Uint8Array(Math.max(0, size - text.length)).fill(7)];
+    const data = new DataTransfer();
+    data.items.add(new File(parts, name, { type, lastModified: 1700000000000 }));
+    window.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+  }, { name, type, text, size, base64: bytes ? bytes.toString("base64") : "" });
+}
+
 export async function askText(page, text) {
   await page.locator(".composer textarea").fill(text);
   await page.keyboard.press("Enter");

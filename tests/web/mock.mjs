@@ -62,12 +62,107 @@ async function* readingStages(pictures, pace) {
   yield event("prefill", total, total, "tokens", 0);
 }
 
+/** A page of a document as the mock draws it: its number, some lines, and a box where the answers point. */
+const drawnPage = (number, width) => `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${Math.round(width * 1.3)}" viewBox="0 0 1000 1300">
+<rect width="1000" height="1300" fill="#fff"/><text x="100" y="150" font-family="sans-serif" font-size="64" fill="#222">Page ${number}</text>
+${Array.from({ length: 18 }, (_, i) => `<rect x="100" y="${230 + i * 50}" width="${600 + ((i * 97 + number * 31) % 200)}" height="16" fill="#bbb"/>`).join("")}
+<rect x="100" y="390" width="400" height="130" fill="#f3d27a"/><text x="120" y="470" font-family="sans-serif" font-size="40">Total 41.2 M</text></svg>`;
+
+/** Files and uploads in memory, as weft's server has them. A document's name says how many pages it has and what its password is:
+ * "report-40.pdf", "secret-3-pw.pdf". */
+function fileStore() {
+  const files = new Map();
+  const uploads = new Map();
+  let number = 0;
+  /** How many ranges of uploads from here on end in a broken connection. */
+  const faults = { breaks: 0, slowMs: 0 };
+  const objectOf = ({ bytes, ...rest }) => ({ object: "file", ...rest, bytes: bytes.length, status: "processed" });
+  const uploadOf = (u) => ({
+    id: u.id, object: "upload", bytes: u.bytes, bytes_received: u.data.length, filename: u.filename, status: u.file ? "completed" : "pending", file: u.file ?? null,
+  });
+
+  async function take(request, response, upload) {
+    const at = Number(/^bytes (\d+)-/.exec(request.headers["content-range"])?.[1]);
+    if (at !== upload.data.length) return sendJson(response, 400, errorObject("the range does not begin where the upload stands", null));
+    const breaks = faults.breaks > 0 && faults.breaks--;
+    for await (const part of request) {
+      upload.data = Buffer.concat([upload.data, part]);
+      if (breaks && upload.data.length > at + 200_000) return request.socket.destroy();
+      if (faults.slowMs) await sleep(faults.slowMs);
+    }
+    if (upload.data.length === upload.bytes) {
+      const file = { id: `file-${++number}`, filename: upload.filename, created_at: Math.floor(Date.now() / 1000), expires_at: upload.expires, bytes: upload.data };
+      files.set(file.id, file);
+      upload.file = objectOf(file);
+    }
+    sendJson(response, 200, uploadOf(upload));
+  }
+
+  function page(request, response, url, file, rest) {
+    const [, count, password] = /-(\d+)(?:-(\w+))?\.pdf$/.exec(file.filename) ?? [];
+    if (!count) return sendJson(response, 400, errorObject("no PDF", "invalid_media"));
+    if (password && decodeURIComponent(request.headers["x-document-password"] ?? "") !== password)
+      return sendJson(response, 400, errorObject("the PDF is encrypted", "password_required"));
+    if (!rest) return sendJson(response, 200, { object: "document", pages: Number(count), width: 612, height: 792 });
+    if (Number(rest) > Number(count)) return sendJson(response, 404, errorObject("no such page", "not_found"));
+    response.writeHead(200, { "Content-Type": "image/svg+xml" });
+    response.end(drawnPage(Number(rest), Number(url.searchParams.get("width") ?? 900)));
+  }
+
+  function content(request, response, file) {
+    const [, from, to] = /bytes=(\d+)-(\d*)/.exec(request.headers.range ?? "") ?? [];
+    const first = Number(from ?? 0);
+    const last = to ? Math.min(Number(to), file.bytes.length - 1) : file.bytes.length - 1;
+    response.writeHead(from === undefined ? 200 : 206, {
+      "Content-Type": /\.webm$/.test(file.filename) ? "video/webm" : "application/octet-stream", "Accept-Ranges": "bytes", "Content-Length": last - first + 1,
+      "Content-Range": `bytes ${first}-${last}/${file.bytes.length}`,
+    });
+    response.end(file.bytes.subarray(first, last + 1));
+  }
+
+  async function answer(request, response, url) {
+    const [, , kind, id, action, rest] = url.pathname.split("/");
+    const gone = () => sendJson(response, 404, errorObject("no such file", "not_found"));
+    if (kind === "uploads" && !id) {
+      const { filename, bytes, expires_after } = await readBody(request);
+      const upload = { id: `upload_${++number}`, filename, bytes, data: Buffer.alloc(0), expires: Math.floor(Date.now() / 1000) + expires_after.seconds };
+      uploads.set(upload.id, upload);
+      return sendJson(response, 200, uploadOf(upload));
+    }
+    const upload = uploads.get(id);
+    if (kind === "uploads") {
+      if (!upload) return gone();
+      if (action === "cancel") uploads.delete(id);
+      return request.method === "PUT" ? take(request, response, upload) : sendJson(response, 200, uploadOf(upload));
+    }
+    if (!id) return sendJson(response, 200, { object: "list", data: [...files.values()].reverse().map(objectOf) });
+    const file = files.get(id);
+    if (!file) return gone();
+    if (action === "pages") return page(request, response, url, file, rest);
+    if (action === "content") return content(request, response, file);
+    if (request.method === "DELETE") files.delete(id);
+    return sendJson(response, 200, request.method === "DELETE" ? { id, object: "file", deleted: true } : objectOf(file));
+  }
+  return { answer, files, uploads, faults };
+}
+
+/** How many tokens the mock counts for a part of a message. */
+const tokensOf = (part) => {
+  if (part.type === "image_url") return part.image_url.max_pixels ? 64 : 2040;
+  if (part.type === "video_url") return 1200;
+  if (part.type !== "file") return 0;
+  const { pages = "1-40", mode, max_pixels } = part.file;
+  const count = pages.split(",").reduce((sum, range) => { const [a, b = a] = range.split("-"); return sum + Number(b || 40) - Number(a) + 1; }, 0);
+  return count * (mode === "text" ? 120 : max_pixels ? 64 : 940);
+};
+
 /** @param {{ pace?: number }} options */
 export async function startMock({ pace = 1, port = 0 } = {}) {
+  const store = fileStore();
   const files = await assets();
   const csp = await contentSecurityPolicy();
   /** What tests look at. */
-  const seen = { requests: [], aborted: 0 };
+  const seen = { requests: [], aborted: 0, store };
 
   async function complete(request, response) {
     const body = await readBody(request);
@@ -76,6 +171,8 @@ export async function startMock({ pace = 1, port = 0 } = {}) {
     const parts = users.flatMap((m) => m.content);
     const pictures = parts.filter((p) => p.type === "image_url").length;
     const question = users.at(-1).content.find((p) => p.type === "text")?.text ?? "";
+    const gone = parts.map((p) => p.file?.file_id ?? p.video_url?.url).find((id) => id && !store.files.has(id));
+    if (gone) return sendJson(response, 400, errorObject(`'${gone}' is neither a data: URL nor the id of an uploaded file`, null));
     const answer = answerTo(question, pictures);
     const speed = question.includes("slowly") ? Math.max(pace, 1) : pace;
     if (answer.fault === "http") {
@@ -83,9 +180,9 @@ export async function startMock({ pace = 1, port = 0 } = {}) {
     }
     if (answer.fault === "busy") return sendJson(response, 503, errorObject("64 requests are waiting already.", "queue_full", "server_error"));
     response.writeHead(200, { "Content-Type": "text/event-stream", "Cache-Control": "no-store" });
-    let gone = false;
+    let left = false;
     response.on("close", () => {
-      if (!response.writableFinished) gone = true, seen.aborted++;
+      if (!response.writableFinished) left = true, seen.aborted++;
     });
     const send = (value) => response.write(`data: ${typeof value === "string" ? value : JSON.stringify(value)}\n\n`);
     const chunk = (delta, finish = null) =>
@@ -93,14 +190,14 @@ export async function startMock({ pace = 1, port = 0 } = {}) {
     const began = Date.now();
     chunk({ role: "assistant", content: "" });
     for await (const progress of readingStages(pictures, speed)) {
-      if (gone) return;
+      if (left) return;
       send({ object: "chat.completion.chunk", choices: [], weft: { progress } });
     }
     const first = Date.now() - began;
     let count = 0;
     for (const [field, text] of [["reasoning_content", answer.reasoning ?? ""], ["content", answer.text]]) {
       for (const piece of text.match(/\s*\S{1,6}|\s+$/g) ?? []) {
-        if (gone) return;
+        if (left) return;
         chunk({ [field]: piece });
         if (++count % 16 === 0) send({ choices: [], weft: { progress: { stage: "generate", done: count, total: 0, unit: "tokens", elapsed_ms: Date.now() - began, eta_ms: null } } });
         await sleep(24 * speed);
@@ -126,13 +223,20 @@ export async function startMock({ pace = 1, port = 0 } = {}) {
   }
 
   const server = createServer(async (request, response) => {
-    const path = new URL(request.url, "http://mock").pathname;
+    const asked = new URL(request.url, "http://mock");
+    const path = asked.pathname;
     try {
+      if (/^\/v1\/(files|uploads)(\/|$)/.test(path)) return await store.answer(request, response, asked);
       if (path === "/v1/media/plan") {
         const { messages } = await readBody(request);
-        const items = messages.flatMap((m) => (Array.isArray(m.content) ? m.content : [])).filter((p) => p.type === "image_url").map(() => ({ type: "image", tokens: 2040 }));
-        const tokens = 21 + 2040 * items.length;
-        return sendJson(response, 200, { object: "media.plan", prompt_tokens: tokens, context_length: 8192, remaining: Math.max(0, 8192 - tokens), fits: tokens < 8192, seconds: { total: 4.2 * items.length }, items });
+        const parts = messages.flatMap((m) => (Array.isArray(m.content) ? m.content : [])).filter((p) => p.type !== "text");
+        const items = parts.map((part) => ({ type: part.type === "video_url" ? "video" : "image", tokens: tokensOf(part) }));
+        const tokens = 21 + items.reduce((sum, item) => sum + item.tokens, 0);
+        const fits = tokens < 8192;
+        return sendJson(response, 200, {
+          object: "media.plan", prompt_tokens: tokens, context_length: 8192, remaining: Math.max(0, 8192 - tokens), fits, seconds: { total: tokens * 0.002 }, items,
+          suggestion: fits ? null : { max_pixels: 65536, prompt_tokens: 2581 },
+        });
       }
       if (path === "/v1/models") return sendJson(response, 200, { object: "list", data: models });
       if (path === "/health") return sendJson(response, 200, { status: "ok" });

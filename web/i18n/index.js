@@ -44,4 +44,8 @@ export function fmtSeconds(ms) {
 
 /** @param {number} bytes */
 export const fmtBytes = (bytes) =>
-  bytes < 1e6 ? `${fmt(Math.max(1, bytes / 1e3))} kB` : `${bytes < 1e7 ? tenth.value.format(bytes / 1e6) : fmt(bytes / 1e6)} MB`;
+  bytes < 1e6 ? `${fmt(Math.max(1, bytes / 1e3))} kB`
+    : bytes < 1e9 ? `${bytes < 1e7 ? tenth.value.format(bytes / 1e6) : fmt(bytes / 1e6)} MB` : `${tenth.value.format(bytes / 1e9)} GB`;
+
+/** A day for reading. @param {number} seconds since 1970 */
+export const fmtDay = (seconds) => new Intl.DateTimeFormat(locale.value, { dateStyle: "medium" }).format(seconds * 1000);

@@ -1,6 +1,7 @@
 // The page's data, as stored and as passed between modules. Types only: the browser never loads this file.
 
-/** A picture as kept in IndexedDB. Width and height are those of the upright picture. */
+/** What was attached, as kept in IndexedDB: a picture, or a document or clip that lies on the server and has a picture for a face (a
+ * first page, a frame). Width and height are those of the upright picture; 0: it has none. */
 interface Picture {
   id: string;
   name: string;
@@ -8,6 +9,62 @@ interface Picture {
   width: number;
   height: number;
   blob: Blob;
+  /** Absent: a picture. */
+  kind?: "pdf" | "video";
+  /** Its copy on the server. */
+  file?: Stored;
+  pdf?: PdfChoice;
+  video?: VideoChoice;
+  /** Budget in pixels for each picture, page or frame of it; absent: the model's own. */
+  maxPixels?: number;
+}
+
+interface Stored {
+  id: string;
+  bytes: number;
+  /** Uploaded by this conversation, so it goes when that is deleted. */
+  own: boolean;
+}
+
+interface PdfChoice {
+  /** How many the document has. */
+  count: number;
+  /** As "1-3,7"; empty: all. */
+  range: string;
+  mode: "both" | "pages" | "text";
+  dpi: number;
+  /** Ask the model to name pages and places. */
+  cite: boolean;
+  encrypted: boolean;
+}
+
+interface VideoChoice {
+  /** Seconds; 0: unknown. */
+  duration: number;
+  /** Whether this browser shows it; the model sees it either way. */
+  playable: boolean;
+  /** Frames a second; 0: as the model was trained. */
+  fps: number;
+  /** Seconds of the clip that are sent; to 0: the end. */
+  from: number;
+  to: number;
+}
+
+/** How far an attachment has come; absent once it can be sent. */
+interface Arriving {
+  state: "sending" | "waiting" | "failed" | "locked";
+  sent: number;
+  total: number;
+  why: string;
+}
+
+/** A file as the server lists it. */
+interface StoredFile {
+  id: string;
+  bytes: number;
+  created_at: number;
+  expires_at: number | null;
+  filename: string;
 }
 
 interface UserTurn {
@@ -85,6 +142,9 @@ interface Region {
   fields: [string, string][];
   /** 1-based number of the picture if the model named one, else 0. */
   image: number;
+  /** 1-based page of a document if the model named one, else 0; and the document's name if it did. */
+  page: number;
+  file: string;
 }
 
 type Segment =
@@ -119,6 +179,7 @@ interface Plan {
   fits: boolean;
   seconds: { total: number } | null;
   items: { type: string; tokens: number }[];
+  suggestion?: { max_pixels: number; prompt_tokens: number } | null;
 }
 
 interface Progress {
