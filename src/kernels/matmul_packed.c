@@ -15,8 +15,8 @@ enum {
     PART_ROWS_MAX = 256,
     SUMS_BYTES = BLOCK_PANELS_MAX * PART_ROWS_MAX * WEFT_PANEL_WIDTH * 4,
     OWN_QUANT_BYTES = WEFT_THREAD_SCRATCH_BYTES - SUMS_BYTES - BLOCK_PANELS_MAX * WEFT_OPEN_BYTES,
-    DOT_RUN_PANELS = 4,     /* panels that a thread takes at once, at least */
-    QUANTIZE_GRAIN = 24     /* chunks that are not worth waking a thread for */
+    DOT_RUN_PANELS = 4, /* panels that a thread takes at once, at least */
+    QUANTIZE_GRAIN = 24 /* chunks that are not worth waking a thread for */
 };
 
 typedef struct product {
@@ -29,10 +29,10 @@ typedef struct product {
     const weft_matrix *w;
     const float *bias; /* NULL: none */
     bool accumulate;
-    weft_quants *quants;      /* [chunks][m1 - m0] */
-    int64_t m0, m1;           /* the pass at hand */
-    int64_t panels, chunks;   /* of the matrix */
-    int block_panels;         /* of a task */
+    weft_quants *quants;    /* [chunks][m1 - m0] */
+    int64_t m0, m1;         /* the pass at hand */
+    int64_t panels, chunks; /* of the matrix */
+    int block_panels;       /* of a task */
     int64_t part_rows;
 } product;
 
@@ -88,6 +88,14 @@ static void dot_body(void *context, int64_t begin, int64_t end, int thread) {
 static void write_sums(const product *p, const float *sums, int64_t m, int64_t n) {
     int64_t width = min64(WEFT_PANEL_WIDTH, p->w->rows - n);
     float *out = p->out + m * p->out_stride + n;
+    if (width == WEFT_PANEL_WIDTH) { /* of a width that the compiler knows */
+        const float *bias = p->bias ? p->bias + n : NULL;
+        if (!bias && !p->accumulate) memcpy(out, sums, WEFT_PANEL_WIDTH * sizeof *out);
+        for (int i = 0; bias && !p->accumulate && i < WEFT_PANEL_WIDTH; i++) out[i] = sums[i] + bias[i];
+        for (int i = 0; bias && p->accumulate && i < WEFT_PANEL_WIDTH; i++) out[i] = sums[i] + bias[i] + out[i];
+        for (int i = 0; !bias && p->accumulate && i < WEFT_PANEL_WIDTH; i++) out[i] = sums[i] + out[i];
+        return;
+    }
     float v[WEFT_PANEL_WIDTH];
     memcpy(v, sums, sizeof v);
     if (p->bias)
@@ -151,7 +159,8 @@ void weft_matmul_packed(const weft_compute *compute, int thread, float *out, int
     p.quants = (void *)weft_compute_shared(compute);
     if (thread >= 0) {
         capacity = OWN_QUANT_BYTES;
-        p.quants = (void *)((char *)weft_compute_scratch(compute, thread) + WEFT_THREAD_SCRATCH_BYTES - OWN_QUANT_BYTES);
+        p.quants =
+            (void *)((char *)weft_compute_scratch(compute, thread) + WEFT_THREAD_SCRATCH_BYTES - OWN_QUANT_BYTES);
     }
     capacity /= p.chunks * (int64_t)sizeof *p.quants;
     int64_t step = ceil_div(m, ceil_div(m, capacity));

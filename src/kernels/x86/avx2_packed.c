@@ -2,7 +2,8 @@
  *
  * The byte product of AVX2, vpmaddubsw, adds two products into 16 bits. With unsigned quants of b bits and |q| <= 127 a
  * chain of 8 (b = 4), 4 (b = 5) or 2 (b = 6) of them cannot overflow; 8-bit quants are split into two nibbles for few
- * rows, widened to 16 bits for many. Chains are widened to 32 bits, converted, and scaled per group. Sums are named variables: arrays of them end up in memory.
+ * rows, widened to 16 bits for many. Chains are widened to 32 bits, converted, and scaled per group. Sums are named
+ * variables: arrays of them end up in memory.
  */
 #if defined(__x86_64__)
 #include "kernels/x86/packed_scales.h"
@@ -249,6 +250,11 @@ static void packed_open(void *memory, const weft_matrix *w, int64_t panel, int64
     int groups = weft_chunk_groups(w->cols, chunk);
     int64_t first = chunk * WEFT_QUANT_GROUPS;
     const uint8_t *s = weft_panel_scales(w, panel), *q = weft_panel_quants(w, panel);
+    /* the panel's next chunk, which is opened after the products with this one */
+    size_t chunk_bytes = (size_t)WEFT_QUANT_GROUPS * (size_t)weft_packed_kind_of(w->panel_type).group_bytes;
+    if (first + 2 * WEFT_QUANT_GROUPS <= w->cols / 32)
+        for (size_t at = 0; at < chunk_bytes; at += 64)
+            _mm_prefetch((const char *)q + (size_t)(chunk + 1) * chunk_bytes + at, _MM_HINT_T1);
 #define OPEN_CASE(type, bits, kind, zero)                                                                              \
     case type:                                                                                                         \
         s_open_scales(kind, zero, open, s + (size_t)(first / s_scale_groups(kind)) * s_scale_bytes(kind), groups);     \
@@ -359,8 +365,8 @@ WEFT_INLINE void tile(const int bits, const int rows, float *c, const weft_quant
     }
 }
 
-/* The rows after the tile at hand, into L1: what comes from L3 otherwise holds up every other group. */
-WEFT_INLINE void fetch_rows(const weft_quants *x, int rows) {
+/* The rows after those at hand, into L1: what comes from L3 otherwise holds up every other group. */
+WEFT_INLINE void fetch_rows(const weft_quants *x, int64_t rows) {
     for (size_t at = 0; at < (size_t)rows * sizeof *x; at += 64) _mm_prefetch((const char *)x + at, _MM_HINT_T0);
 }
 
@@ -368,7 +374,7 @@ WEFT_INLINE void chunk_rows(const int bits, float *c, const weft_quants *x, int6
                             int groups) {
     int64_t r = 0;
     for (; r + 4 <= rows; r += 4) {
-        fetch_rows(x + r + 4, rows - r < 8 ? (int)(rows - r - 4) : 4);
+        fetch_rows(x + r + 4, rows - r < 8 ? rows - r - 4 : 4);
         tile(bits, 4, c + r * WEFT_PANEL_WIDTH, x + r, open, groups);
     }
     for (; r + 2 <= rows; r += 2) tile(bits, 2, c + r * WEFT_PANEL_WIDTH, x + r, open, groups);
@@ -428,6 +434,7 @@ static void packed_chunk_8(float *c, int64_t c_rows, const weft_quants *x, int64
     for (int64_t r = 0; r < rows; r += WIDE_ROWS) {
         int count = rows - r < WIDE_ROWS ? (int)(rows - r) : WIDE_ROWS;
         widen_rows(wide, x + r, count, groups);
+        fetch_rows(x + r + count, rows - r < 2 * WIDE_ROWS ? rows - r - count : WIDE_ROWS);
         for (int p = 0; p < panels; p++)
             chunk_rows_8(c + (p * c_rows + r) * WEFT_PANEL_WIDTH, x + r, count, wide,
                          (const void *)(open + (size_t)p * WEFT_OPEN_BYTES), groups);
