@@ -2,10 +2,14 @@
 // What only a real server can do (equal answers, uploads, errors of its own) is skipped with the mock.
 import { File as NodeFile } from "node:buffer";
 import assert from "node:assert/strict";
+import { createHash, randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 import OpenAI, { toFile } from "openai";
 import { startServer } from "./browser.mjs";
+import { fortyPages, lines, pdf } from "./pdf.mjs";
 import { startWeft } from "./weft.mjs";
 
 globalThis.File ??= NodeFile; // Node.js 18 has it, but not as a global; the client needs it for uploads
@@ -112,6 +116,64 @@ test("an uploaded picture is the same picture", onlyReal, async () => {
   assert.ok(ids.includes(file.id));
   assert.equal((await client.files.delete(file.id)).deleted, true);
   await refusal(client.files.retrieve(file.id), OpenAI.NotFoundError, "not_found");
+});
+
+test("files are listed page by page, kept for a while, and read by range", onlyReal, async () => {
+  const made = [];
+  for (let i = 0; i < 5; i++) {
+    made.push(await client.files.create({
+      file: await toFile(Buffer.alloc(1000 + i, i), `${i}.bin`), purpose: "user_data", expires_after: { anchor: "created_at", seconds: 7200 },
+    }));
+  }
+  assert.equal(made[0].expires_at - made[0].created_at, 7200);
+  const ids = [];
+  for await (const file of client.files.list({ limit: 2, order: "asc", purpose: "user_data" })) ids.push(file.id);
+  assert.deepEqual(ids.slice(-5), made.map((file) => file.id));
+  const part = await client.files.content(made[4].id, { headers: { Range: "bytes=1002-" } });
+  assert.equal(part.status, 206);
+  assert.deepEqual([...new Uint8Array(await part.arrayBuffer())], [4, 4]);
+  for (const file of made) await client.files.delete(file.id);
+  await refusal(client.files.content(made[0].id), OpenAI.NotFoundError, "not_found");
+  await refusal(client.files.create({ file: await toFile(Buffer.from("x"), "x"), purpose: "user_data", expires_after: { anchor: "created_at", seconds: 5 } }), OpenAI.BadRequestError, null);
+});
+
+test("a file is uploaded in parts, in order, and is whole", onlyReal, async () => {
+  const bytes = randomBytes(300_000);
+  const begin = () => client.uploads.create({ filename: "parts.bin", purpose: "user_data", bytes: bytes.length, mime_type: "application/octet-stream" });
+  const upload = await begin();
+  assert.equal(upload.status, "pending");
+  const parts = [];
+  for (let at = 0; at < bytes.length; at += 120_000) {
+    parts.push((await client.uploads.parts.create(upload.id, { data: await toFile(bytes.subarray(at, at + 120_000), "part") })).id);
+  }
+  await refusal(client.uploads.complete(upload.id, { part_ids: [...parts].reverse() }), OpenAI.BadRequestError, null);
+  const done = await client.uploads.complete(upload.id, { part_ids: parts });
+  assert.equal(done.status, "completed");
+  assert.deepEqual(Buffer.from(await (await client.files.content(done.file.id)).arrayBuffer()), bytes);
+  assert.equal(done.file.sha256, createHash("sha256").update(bytes).digest("hex"));
+  const other = await begin();
+  assert.equal((await client.uploads.cancel(other.id)).status, "cancelled");
+  await refusal(client.uploads.parts.create(other.id, { data: await toFile(bytes, "part") }), OpenAI.NotFoundError, "not_found");
+  await client.files.delete(done.file.id);
+});
+
+const noPoppler = own && !existsSync(join(dirname(process.env.WEFT_BIN), "weft-pdf"));
+
+test("an uploaded document is asked about: forty pages, some of them, with its password", { skip: onlyReal.skip || (noPoppler && "built without poppler-glib") }, async () => {
+  const upload = async (name, bytes) => (await client.files.create({ file: await toFile(bytes, name), purpose: "user_data" })).id;
+  const about = (file) => [{ role: "user", content: [{ type: "file", file }, { type: "text", text: "What?" }] }];
+  const options = { temperature: 0, max_tokens: 2 };
+  const forty = await upload("forty.pdf", fortyPages());
+  const whole = await ask({ ...options, messages: about({ file_id: forty, page_tokens: 16 }) });
+  const some = await ask({ ...options, messages: about({ file_id: forty, page_tokens: 16, pages: "5-8" }) });
+  assert.ok(some.usage.prompt_tokens > whole.usage.prompt_tokens / 14 && some.usage.prompt_tokens < whole.usage.prompt_tokens / 6);
+  const planned = await client.post("/media/plan", { body: { model, messages: about({ file_id: forty, page_tokens: 16 }) } });
+  assert.equal(planned.prompt_tokens, whole.usage.prompt_tokens);
+  assert.equal(planned.items.length, 40);
+  const locked = await upload("locked.pdf", pdf([lines([72, 700, "Secret"])], "open sesame"));
+  for (const password of [undefined, "no"]) await refusal(ask({ ...options, messages: about({ file_id: locked, password }) }), OpenAI.BadRequestError, "password_required");
+  assert.ok((await ask({ ...options, messages: about({ file_id: locked, password: "open sesame" }) })).usage.prompt_tokens > 0);
+  for (const id of [forty, locked]) await client.files.delete(id);
 });
 
 test("errors are the client's own kinds", onlyReal, async () => {

@@ -25,7 +25,8 @@ const onPage = (options, act) => async () => {
   }
 };
 
-const hint = (t) => real && t.skip("needs the mock");
+/** Skips what only canned answers can show; undefined: go on. */
+const hint = (t) => (real ? (t.skip("needs the mock"), true) : undefined);
 
 describe("any server", () => {
   test("the front door offers samples, and one runs at a click", onPage({}, async (page) => {
@@ -123,7 +124,7 @@ describe("with canned answers", () => {
     await page.locator(".answer.last .prose h2").waitFor({ timeout: 20_000 });
     const aborted = server.seen.aborted;
     await page.keyboard.press("Escape");
-    await page.getByText("Stopped here").waitFor();
+    await page.locator(".turn-note", { hasText: "Stopped here" }).waitFor();
     assert.match(await page.locator(".answer.last .prose").innerText(), /What the chart/);
     for (let i = 0; i < 50 && server.seen.aborted === aborted; i++) await page.waitForTimeout(50);
     assert.equal(server.seen.aborted, aborted + 1);
@@ -149,6 +150,8 @@ describe("with canned answers", () => {
       assert.doesNotMatch(href, /^(javascript|data):/i);
     }
     assert.match(await page.title(), /hostile/);
+    // The policy speaks up while the sanitiser reads the handler in a document of its own; nothing ran, as the title shows.
+    page.faults = page.faults.filter((fault) => !/^Executing inline event handler violates/.test(fault));
   })(t));
 
   test("a page in an answer is previewed in a frame that runs nothing and sees nothing", async (t) => {

@@ -9,10 +9,13 @@ const START_MS = 60_000;
 
 const golden = (model) => fileURLToPath(new URL(`../golden/models/${model}/model`, import.meta.url));
 
-/** close() ends it with SIGTERM and gives its exit code. */
-export async function startWeft({ model = "dense_tied", options = [] } = {}) {
+/** The model that comes with weft. */
+export const EMBEDDED = fileURLToPath(new URL("../../models/tiny/instruct", import.meta.url));
+
+/** `path`: a model's folder in place of a small random one. close() ends it with SIGTERM and gives its exit code. */
+export async function startWeft({ model = "dense_tied", path = golden(model), options = [] } = {}) {
   const data = mkdtempSync(join(tmpdir(), "weft-data-")); // nothing of a test stays in somebody's home
-  const child = spawn(process.env.WEFT_BIN, ["serve", "--port", "0", "--memory", "256M", "--model", `tiny=${golden(model)}`, ...options],
+  const child = spawn(process.env.WEFT_BIN, ["serve", "--port", "0", "--memory", "256M", "--model", `tiny=${path}`, ...options],
     { stdio: ["ignore", "ignore", "pipe"], env: { ...process.env, XDG_DATA_HOME: data } });
   child.once("exit", () => rmSync(data, { recursive: true, force: true }));
   const ended = new Promise((resolve) => child.once("exit", (code, signal) => resolve(code ?? signal)));
