@@ -55,19 +55,20 @@ function Row({ region, turn, pictures }) {
 function SmallPicture({ regions, turn, pictures }) {
   const ref = useRef(/** @type {HTMLButtonElement | null} */ (null));
   const [width, setWidth] = useState(0);
-  useLayoutEffect(() => setWidth(ref.current?.clientWidth ?? 0), []);
   const first = placeOfRegion(regions[0], pictures, turn.picture);
   const id = first.picture ?? "";
   const whole = pictureOf(id);
   const shown = whole?.picture.kind === "pdf" ? pageOf(whole.picture, first.page, PAGE_PX) : whole;
-  if (!shown || !shown.picture.width) return null;
+  const here = Boolean(shown?.picture.width);
+  useLayoutEffect(() => setWidth(ref.current?.clientWidth ?? 0), [here]);
+  if (!shown || !here) return null;
   const scale = width / shown.picture.width;
   const room = { width, height: Math.round(shown.picture.height * scale) };
   const open = () => {
     focus.value = { picture: id, turn: turn.id, ...(first.page ? { page: first.page } : {}) };
     sheetOpen.value = true;
   };
-  const here = stage.value?.turn === turn.id;
+  const inFocus = stage.value?.turn === turn.id;
   return html`
     <button type="button" ref=${ref} class="marks-picture" aria-label=${t().showPicture(shown.picture.name)} onClick=${open} style=${{ height: `${room.height}px` }}>
       <img src=${shown.url} alt="" />
@@ -75,7 +76,7 @@ function SmallPicture({ regions, turn, pictures }) {
           const at = placeOfRegion(r, pictures, turn.picture);
           return at.picture === id && at.page === first.page;
         })}
-        hot=${here ? hot.value : null} camera=${{ scale, x: 0, y: 0, fitted: true }} picture=${shown.picture} room=${room} />`}
+        hot=${inFocus ? hot.value : null} camera=${{ scale, x: 0, y: 0, fitted: true }} picture=${shown.picture} room=${room} />`}
     </button>`;
 }
 

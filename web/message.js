@@ -21,7 +21,7 @@ export function Thumb({ id, turn, size }) {
   if (shown === null) return html`<span class=${cx("thumb", size, "gone")} title=${t().pictureGone}><${Icon} name="picture" /></span>`;
   if (!shown) return html`<span class=${cx("thumb", size)}></span>`;
   const { name, width, height, kind, pdf, video } = shown.picture;
-  const badge = kind === "pdf" ? `PDF${pdf && pdf.count > 1 ? ` ${fmt(pdf.count)}` : ""}` : video ? (video.duration ? clock(video.duration) : "▶") : "";
+  const badge = kind === "pdf" ? `PDF${size === "large" && pdf && pdf.count > 1 ? ` ${fmt(pdf.count)}` : ""}` : video ? (video.duration ? clock(video.duration) : "▶") : "";
   const look = () => {
     focus.value = { picture: id, turn };
     sheetOpen.value = true;

@@ -1,6 +1,6 @@
 // A document's pages under the viewer: turning them, and a strip of small ones. Only pages on the screen are fetched.
 import { useEffect, useRef, useState } from "preact/hooks";
-import { isShut, pageOf, unlock } from "./attachments.js";
+import { arriving, isShut, pageOf, settle, unlock } from "./attachments.js";
 import { IconButton } from "./controls.js";
 import { cx, html } from "./html.js";
 import { Icon } from "./icons.js";
@@ -25,10 +25,13 @@ function PageButton({ document, page, current, cited }) {
     return () => observer.disconnect();
   }, []);
   useEffect(() => {
-    if (current) ref.current?.scrollIntoView({ block: "nearest", inline: "nearest" });
+    if (!current) return;
+    ref.current?.scrollIntoView({ block: "nearest", inline: "nearest" });
+    // Keys moved on from the page before: the focus comes along.
+    if (ref.current?.parentElement?.contains(window.document.activeElement)) ref.current.focus();
   }, [current]);
   return html`
-    <button type="button" ref=${ref} class=${cx("page-button", cited && "cited")} aria-current=${current ? "page" : undefined}
+    <button type="button" ref=${ref} class=${cx("page-button", cited && "cited")} tabindex=${current ? 0 : -1} aria-current=${current ? "page" : undefined}
       aria-label=${cited ? words.pageCited(page) : words.page(page)} onClick=${() => turnTo(page)}>
       ${shown && html`<img src=${shown.url} alt="" />`}<span>${page}</span>
     </button>`;
@@ -41,9 +44,16 @@ export function PageStrip({ document }) {
   const cited = citedPages.value;
   if (count < 2 || isShut(document)) return null;
   const first = Math.max(1, Math.min(at - STRIP_MAX / 2, count - STRIP_MAX + 1));
+  /** One stop of the Tab key; arrows go from page to page. @param {KeyboardEvent} e */
+  const keys = (e) => {
+    const to = /** @type {Record<string, number>} */ ({ ArrowLeft: at - 1, ArrowRight: at + 1, Home: 1, End: count })[e.key];
+    if (to === undefined || e.ctrlKey || e.metaKey || e.altKey) return;
+    e.preventDefault();
+    turnTo(to);
+  };
   const pages = Array.from({ length: Math.min(count, STRIP_MAX) }, (_, i) => first + i);
   return html`
-    <div class="strip pages" role="group" aria-label=${t().pagesOfDocument}>
+    <div class="strip pages" role="group" aria-label=${t().pagesOfDocument} onKeyDown=${keys}>
       ${pages.map((page) => html`<${PageButton} key=${page} document=${document} page=${page} current=${page === at} cited=${cited.has(page)} />`)}
     </div>`;
 }
@@ -66,11 +76,17 @@ export function PageTurner({ document }) {
 }
 
 /** Stands in for a page that is not here. @param {{ document: Picture, failed: boolean }} props */
-export const NoPage = ({ document, failed }) => html`
-  <div class="stage-gone" role="status">
-    ${isShut(document)
-      ? html`<${Icon} name="lock" size=${28} /><span>${t().locked}</span>
-          <button type="button" class="button" onClick=${() => unlock(document)}>${t().enterPassword}</button>`
-      : failed ? html`<${Icon} name="form" size=${28} /><span>${t().pageGone}</span>`
-      : html`<i class="pulse"></i><span>${t().pageComes}</span>`}
-  </div>`;
+export function NoPage({ document, failed }) {
+  const words = t();
+  const state = arriving.value.get(document.id)?.state;
+  const locked = state === "locked" || (!state && isShut(document));
+  return html`
+    <div class="stage-gone" role="status">
+      ${locked
+        ? html`<${Icon} name="lock" size=${28} /><span>${words.locked}</span>
+            <button type="button" class="button" onClick=${() => (state ? settle(document.id) : unlock(document))}>${words.enterPassword}</button>`
+        : state ? html`<${Icon} name="form" size=${28} /><span>${document.name}</span>`
+        : failed ? html`<${Icon} name="form" size=${28} /><span>${words.pageGone}</span>`
+        : html`<i class="pulse"></i><span>${words.pageComes}</span>`}
+    </div>`;
+}

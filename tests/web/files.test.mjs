@@ -137,6 +137,30 @@ describe("uploads", () => {
     assert.equal(seen.requests.length, count);
   }));
 
+  test("a large picture goes up once; when the server has forgotten it, it is sent as it is", onPage({}, async (page, seen) => {
+    await page.evaluate(async () => {
+      const canvas = new OffscreenCanvas(1800, 1800);
+      const pixels = new ImageData(1800, 1800);
+      for (let at = 0; at < pixels.data.length; at += 65536) crypto.getRandomValues(pixels.data.subarray(at, at + 65536));
+      for (let at = 3; at < pixels.data.length; at += 4) pixels.data[at] = 255;
+      canvas.getContext("2d").putImageData(pixels, 0, 0);
+      const data = new DataTransfer();
+      data.items.add(new File([await canvas.convertToBlob({ type: "image/png" })], "noise.png", { type: "image/png" }));
+      window.dispatchEvent(new DragEvent("drop", { dataTransfer: data, cancelable: true }));
+    });
+    await page.locator(".draft-picture:not(.arriving) img").waitFor();
+    await askText(page, "What?");
+    await answered(page);
+    const [id, file] = [...seen.store.files][0];
+    assert.ok(file.bytes.length > 8e6);
+    assert.deepEqual(lastParts(seen)[0], { type: "image_url", image_url: { url: id } });
+    seen.store.files.clear();
+    await askText(page, "And now?");
+    await page.locator(".answer").nth(1).waitFor();
+    await answered(page);
+    assert.match(seen.requests.at(-1).messages[0].content[0].image_url.url, /^data:image\/png;base64,iVBOR/);
+  }));
+
   test("a deleted conversation takes its files along", onPage({ width: 1600 }, async (page, seen) => {
     await dropBytes(page, { name: "report-2.pdf", text: PDF });
     await ready(page);
@@ -270,6 +294,11 @@ describe("documents", () => {
     await page.locator(".stage").focus();
     await page.keyboard.press("PageDown");
     await page.locator(".stage img[alt='report-40.pdf, Page 13']").waitFor();
+    const small = page.getByRole("group", { name: "Pages of the document" });
+    assert.equal(await small.locator("[tabindex='0']").count(), 1);
+    await small.getByRole("button", { name: "Page 13" }).focus();
+    await page.keyboard.press("ArrowRight");
+    await page.waitForFunction(() => document.activeElement.getAttribute("aria-label") === "Page 14");
     await number.fill("40");
     await number.press("Enter");
     assert.ok(await page.getByRole("button", { name: "Next page" }).isDisabled());
