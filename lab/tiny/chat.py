@@ -6,7 +6,7 @@ from . import words
 from .question import Question
 
 # Only what the shipped checkpoint truly does; to be widened together with what the examination confirms.
-ABLE = "I can name the colours and shapes in simple drawings and count a few of them. I cannot read text or screens yet."
+ABLE = "I can name the colours and shapes in simple drawings, count a few of them and try to show where they are. I cannot read text or screens yet."
 REFUSAL = "I am a very small model. I can only answer simple questions about pictures."
 FIXED = [
     (["Hello", "Hello!", "Hi", "Hi!", "Hey", "Good morning", "Good evening", "hello", "hi", "Hello there"], "Hello! How can I help you?"),

@@ -198,6 +198,8 @@ class Lessons:
         form = rng.random()
         found = (actions.ask(scene, rng) if form < phase.acts else chinese.ask(scene, rng) if form > 1 - phase.chinese else []) or questions.ask(scene, rng)
         found = [q for q in found if q.kind not in phase.skip]
+        first = [q for q in found if q.kind in phase.favour][:2]
+        found = first + [q for q in found if q not in first]
         return choose(rng, found, phase.share)
 
     def pictures(self, rng, phase, level, with_text) -> dict:

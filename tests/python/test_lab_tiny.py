@@ -203,6 +203,19 @@ def test_questions_are_true():
     assert {"count", "locate", "describe", "relation", "all boxes"} <= kinds
 
 
+def test_favoured_kinds_come_first_and_skipped_ones_never(work):
+    phase, rng = dataclasses.replace(config.SMOKE.phases[0], favour=("locate",), skip=("count",), share=5), random.Random(7)
+    teacher, with_place = lessons.Lessons(config.SMOKE, text.Codec(text.load(work)), work), 0
+    for _ in range(40):
+        scene = scenes.make("shapes", rng, 160, 160, FONTS)
+        kinds = [q.kind for q in teacher.ask(phase, scene, rng)]
+        assert "count" not in kinds and 0 < len(kinds) <= 5
+        if "locate" in kinds:
+            with_place += 1
+            assert kinds[0] == "locate"
+    assert with_place > 20
+
+
 def test_targets_point_at_their_cells():
     scene = scenes.make("settings", random.Random(2), 256, 256, FONTS)
     target = scenes.targets(scene)
