@@ -113,7 +113,7 @@ static void fill_row(bench_run *run, weft_step_row *row, int64_t sequence, int64
 static void prefill_once(bench_run *run) {
     weft_worker *w = run->worker;
     for (int64_t at = 0; at < run->task->tokens;) {
-        int64_t count = run->task->tokens - at < WEFT_STEP_ROWS ? run->task->tokens - at : WEFT_STEP_ROWS;
+        int64_t count = run->task->tokens - at < w->step_rows ? run->task->tokens - at : w->step_rows;
         bool last = at + count == run->task->tokens;
         for (int64_t i = 0; i < count; i++)
             fill_row(run, &w->rows[i], 0, run->task->depth + at + i, last && i + 1 == count);

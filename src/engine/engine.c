@@ -75,10 +75,10 @@ static int64_t gather_rows(weft_engine *engine, int64_t counts[WEFT_SEQUENCES_MA
     memset(counts, 0, sizeof(int64_t) * WEFT_SEQUENCES_MAX);
     for (int i = 0; i < engine->active_count; i++)
         if (weft_sequence_get_state(engine->active[i]) == WEFT_SEQUENCE_GENERATE)
-            used += counts[i] = weft_sequence_rows(engine->active[i], engine->worker.rows + used, WEFT_STEP_ROWS - used);
+            used += counts[i] = weft_sequence_rows(engine->active[i], engine->worker.rows + used, engine->worker.step_rows - used);
     for (int i = 0; i < engine->active_count; i++)
         if (weft_sequence_get_state(engine->active[i]) == WEFT_SEQUENCE_PREFILL) {
-            counts[i] = weft_sequence_rows(engine->active[i], engine->worker.rows + used, WEFT_STEP_ROWS - used);
+            counts[i] = weft_sequence_rows(engine->active[i], engine->worker.rows + used, engine->worker.step_rows - used);
             used += counts[i];
             if (counts[i] > 0) break;
         }

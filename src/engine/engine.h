@@ -7,6 +7,7 @@
 
 enum {
     WEFT_STEP_ROWS = 256,   /* rows of one pass through the decoder at most */
+    WEFT_TILE_STEP_ROWS = 512, /* the same where matrix tiles make opening weights the dearer part */
     WEFT_SEQUENCES_MAX = 8, /* at work at the same time; more wait */
     WEFT_QUEUE_MAX = 256,   /* waiting; more are refused */
 };
@@ -19,7 +20,8 @@ typedef struct weft_worker {
     weft_decoder *decoder;
     weft_kv_pool kv_pool;
     float *logits;       /* [WEFT_SEQUENCES_MAX, vocab] */
-    weft_step_row *rows; /* [WEFT_STEP_ROWS] */
+    int64_t step_rows;   /* of one step at most */
+    weft_step_row *rows; /* [step_rows] */
     weft_rates rates; /* set before the first request that asks for them */
     weft_sequence_context context;
 } weft_worker;

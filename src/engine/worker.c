@@ -30,6 +30,8 @@ weft_status weft_worker_init(weft_worker *w, const weft_model *model, const weft
     weft_kv_format format = options->exact ? WEFT_KV_F32 : WEFT_KV_Q8;
     if (options->kv) WEFT_TRY(weft_kv_format_from_name(options->kv, &format, err));
     weft_status status = weft_compute_create(options->cpu_level, options->threads, &w->compute, err);
+    if (status == WEFT_OK)
+        w->step_rows = weft_compute_kernels(w->compute)->tiles_rows_min ? WEFT_TILE_STEP_ROWS : WEFT_STEP_ROWS;
     const weft_text_weights *text = weft_checkpoint_text(model->checkpoint);
     const weft_vision_weights *vision = weft_checkpoint_vision(model->checkpoint);
     if (status == WEFT_OK && !options->exact) status = pack(w, options, err);
@@ -38,11 +40,11 @@ weft_status weft_worker_init(weft_worker *w, const weft_model *model, const weft
         vision = weft_packing_vision(w->packing);
     }
     if (status == WEFT_OK)
-        status = weft_decoder_create(config, text, w->compute, format, WEFT_STEP_ROWS, context, &w->decoder, err);
+        status = weft_decoder_create(config, text, w->compute, format, w->step_rows, context, &w->decoder, err);
     if (status == WEFT_OK) status = weft_kv_pool_init(&w->kv_pool, weft_decoder_geometry(w->decoder), budget, err);
     if (status == WEFT_OK) {
         w->logits = malloc(sizeof(float) * WEFT_SEQUENCES_MAX * (size_t)config->text.vocab_size);
-        w->rows = malloc(sizeof *w->rows * WEFT_STEP_ROWS);
+        w->rows = malloc(sizeof *w->rows * (size_t)w->step_rows);
         if (!w->logits || !w->rows) status = weft_fail(err, WEFT_ERR_MEMORY, "engine: no memory");
     }
     if (status != WEFT_OK) {

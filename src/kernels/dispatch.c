@@ -17,7 +17,7 @@ static uint64_t read_xcr0(void) {
 }
 
 typedef struct x86_features {
-    bool avx2, avx512, vnni;
+    bool avx2, avx512, vnni, amx;
 } x86_features;
 
 static x86_features detect_x86(void) {
@@ -34,6 +34,8 @@ static x86_features detect_x86(void) {
     const unsigned vnni = 1u << 11;
     found.avx512 = found.avx2 && (saved & 0xE6) == 0xE6 && (b & (f | dq | bw | vl)) == (f | dq | bw | vl);
     found.vnni = found.avx512 && (c & vnni);
+    const unsigned tile = 1u << 24, tile_bf16 = 1u << 22;
+    found.amx = found.vnni && (saved & 0x60000) == 0x60000 && (d & (tile | tile_bf16)) == (tile | tile_bf16);
     return found;
 }
 
@@ -47,12 +49,18 @@ static bool have_avx512(void) {
 static bool have_vnni(void) {
     return have_avx2();
 }
+static bool have_amx(void) {
+    return have_avx2();
+}
 #else
 static bool have_avx512(void) {
     return detect_x86().avx512;
 }
 static bool have_vnni(void) {
     return detect_x86().vnni;
+}
+static bool have_amx(void) {
+    return detect_x86().amx && weft_amx_works();
 }
 #endif
 #endif
@@ -72,6 +80,7 @@ static const struct level {
     {"avx2", have_avx2, weft_kernels_fill_avx2},
     {"avx512", have_avx512, weft_kernels_fill_avx512},
     {"avx512-vnni", have_vnni, weft_kernels_fill_avx512_vnni},
+    {"amx", have_amx, weft_kernels_fill_amx},
 #elif defined(__aarch64__)
     {"neon", have_always, weft_kernels_fill_neon}, /* part of the architecture */
 #endif

@@ -54,6 +54,9 @@ typedef struct weft_matrix {
     /* The same values re-laid in panels (kernels/packed.h), or NULL. With panels weft_matmul rounds the activations to
      * int8 in groups of 32 (see weft_quants for the error); without, it computes in f32. */
     const void *panels;
+    /* Without panels: values may be rounded to bf16 for matrix tiles where the level has them (never set for exact work).
+     * Plain types, not transposed, cols a multiple of 32; see weft_tiles_allowed in packed.h. */
+    bool tiles;
     weft_type panel_type; /* a type of the packed kinds; differs from `type` only where values were rounded to Q8_0 */
 } weft_matrix;
 
@@ -109,7 +112,7 @@ enum { WEFT_ATTENTION_ROWS_MAX = 64, WEFT_ATTENTION_SCRATCH_BYTES = 1 << 20 };
 /* A run of 512 activations as int8 in groups of 32: x = q * scale of its group, scale = max|x| / 127, q rounded to
  * nearest. So a product differs from that of the f32 values by at most sum over groups of scale / 2 * sum |w|. A group
  * with a NaN or an infinity has scale NaN; one whose largest value is below WEFT_QUANT_LEAST counts as zeros. */
-enum { WEFT_QUANT_CHUNK = 512, WEFT_QUANT_GROUPS = 16, WEFT_PANEL_WIDTH = 16, WEFT_OPEN_BYTES = 20 << 10 };
+enum { WEFT_QUANT_CHUNK = 512, WEFT_QUANT_GROUPS = 16, WEFT_PANEL_WIDTH = 16, WEFT_OPEN_BYTES = 20 << 10, WEFT_TILE_ROWS = 16 };
 #define WEFT_QUANT_LEAST 1e-35f
 typedef struct weft_quants {
     int8_t q[WEFT_QUANT_CHUNK];
@@ -119,7 +122,7 @@ typedef struct weft_quants {
 } weft_quants;
 
 typedef struct weft_kernels {
-    const char *level; /* "ref", "avx2", "avx512", "avx512-vnni", "neon": the strongest level that filled a slot */
+    const char *level; /* "ref", "avx2", "avx512", "avx512-vnni", "amx", "neon": the strongest level that filled a slot */
 
     /* out[n] = value of each stored element of a run of `n` values that starts at a block boundary; exact (bit for bit
      * what the gguf package computes in f32). One slot per type; F8 without its scales. */
@@ -154,6 +157,18 @@ typedef struct weft_kernels {
     void (*packed_chunk)(float *c, int64_t c_rows, const weft_quants *x, int64_t rows, const void *open, int panels,
                          const weft_matrix *w, int64_t chunk, bool add);
 
+    /* Matrix tiles, where the level has them, for tiles_rows_min rows and more; 0: it has none. Weights and activations
+     * are rounded to bf16 (half a unit in the last of 8 bits, 2^-9 of the value), sums are f32 over all of K.
+     * tiles_pack: `rows` <= WEFT_TILE_ROWS rows of n <= WEFT_QUANT_CHUNK values; the rows that lack become zeros.
+     * tiles_open: chunk `chunk` of panel `panel`, or of rows 16 panel … of a matrix with `tiles`, at most WEFT_OPEN_BYTES.
+     * tiles_product: c[panels][row_tiles * WEFT_TILE_ROWS][16] (+)= for packed rows, a_tile bytes apart, and opened
+     * panels, WEFT_OPEN_BYTES apart; `groups` of 32 of k. All 64-aligned. */
+    int tiles_rows_min;
+    void (*tiles_pack)(void *out, const float *x, int64_t x_stride, int rows, int64_t n);
+    void (*tiles_open)(void *out, const weft_matrix *w, int64_t panel, int64_t chunk);
+    void (*tiles_product)(float *c, const void *a, int64_t a_tile, int64_t row_tiles, const void *open, int panels,
+                          int groups, bool add);
+
     /* out = x / sqrt(mean(x^2) + eps) * weight; in place allowed. transformers' Qwen3VLTextRMSNorm. */
     void (*rms_norm)(float *out, const float *x, const float *weight, int64_t n, float eps);
     /* out = (x - mean) / sqrt(var + eps) * weight + bias, biased variance; in place allowed. torch LayerNorm. */
@@ -175,7 +190,7 @@ typedef struct weft_kernels {
 
 enum { WEFT_DOT_ROWS_MAX = 4 };
 
-/* The table for this CPU, or the strongest one not above `level` ("ref", "avx2", "avx512", "avx512-vnni"; NULL: WEFT_CPU from the
+/* The table for this CPU, or the strongest one not above `level` ("ref", "avx2", "avx512", "avx512-vnni", "amx"; NULL: WEFT_CPU from the
  * environment, else the best). An unknown level, or one that this CPU lacks, is an error that names the levels. */
 weft_status weft_kernels_select(const char *level, const weft_kernels **table, weft_error *err);
 

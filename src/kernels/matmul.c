@@ -246,6 +246,14 @@ static void panel_product(product *p, weft_pool *pool, float *packed, int64_t ca
 
 /* ---- the entry points ---- */
 
+/* By matrix tiles, where the matrix allows them and there are rows enough. */
+static bool by_tiles(const product *p, int thread) {
+    int64_t least = p->kernels->tiles_rows_min;
+    if (!p->w->tiles || !least || p->m < least) return false;
+    const weft_output to = {p->out, p->out_stride, p->bias, p->accumulate};
+    return weft_matmul_tiles(p->compute, thread, &to, p->x, p->x_stride, p->m, p->w);
+}
+
 static bool use_dot(const product *p) {
     if (p->w->cols == 0) return true;
     return p->m <= DOT_M_MAX && !p->w->transposed && p->kernels->dot_rows[p->w->type] != NULL;
@@ -268,6 +276,7 @@ void weft_matmul(const weft_compute *compute, float *out, int64_t out_stride, co
         weft_matmul_packed(compute, -1, out, out_stride, x, x_stride, m, w, bias, accumulate);
         return;
     }
+    if (by_tiles(&p, -1)) return;
     weft_pool *pool = weft_compute_pool(compute);
     if (!use_dot(&p)) {
         panel_product(&p, pool, weft_compute_shared(compute), SHARED_PACK_FLOATS, 0);
@@ -296,6 +305,7 @@ void weft_matmul_one_thread(const weft_compute *compute, int thread, float *out,
         weft_matmul_packed(compute, thread, out, out_stride, x, x_stride, m, w, bias, accumulate);
         return;
     }
+    if (by_tiles(&p, thread)) return;
     if (use_dot(&p)) {
         dot_body(&p, 0, w->rows, thread);
         return;

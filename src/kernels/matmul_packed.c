@@ -85,22 +85,22 @@ static void dot_body(void *context, int64_t begin, int64_t end, int thread) {
 
 /* ---- many rows ---- */
 
-static void write_sums(const product *p, const float *sums, int64_t m, int64_t n) {
-    int64_t width = min64(WEFT_PANEL_WIDTH, p->w->rows - n);
-    float *out = p->out + m * p->out_stride + n;
+void weft_output_write(const weft_output *to, const float *sums, int64_t m, int64_t n, int64_t rows) {
+    int64_t width = min64(WEFT_PANEL_WIDTH, rows - n);
+    float *out = to->out + m * to->stride + n;
     if (width == WEFT_PANEL_WIDTH) { /* of a width that the compiler knows */
-        const float *bias = p->bias ? p->bias + n : NULL;
-        if (!bias && !p->accumulate) memcpy(out, sums, WEFT_PANEL_WIDTH * sizeof *out);
-        for (int i = 0; bias && !p->accumulate && i < WEFT_PANEL_WIDTH; i++) out[i] = sums[i] + bias[i];
-        for (int i = 0; bias && p->accumulate && i < WEFT_PANEL_WIDTH; i++) out[i] = sums[i] + bias[i] + out[i];
-        for (int i = 0; !bias && p->accumulate && i < WEFT_PANEL_WIDTH; i++) out[i] = sums[i] + out[i];
+        const float *bias = to->bias ? to->bias + n : NULL;
+        if (!bias && !to->accumulate) memcpy(out, sums, WEFT_PANEL_WIDTH * sizeof *out);
+        for (int i = 0; bias && !to->accumulate && i < WEFT_PANEL_WIDTH; i++) out[i] = sums[i] + bias[i];
+        for (int i = 0; bias && to->accumulate && i < WEFT_PANEL_WIDTH; i++) out[i] = sums[i] + bias[i] + out[i];
+        for (int i = 0; !bias && to->accumulate && i < WEFT_PANEL_WIDTH; i++) out[i] = sums[i] + out[i];
         return;
     }
     float v[WEFT_PANEL_WIDTH];
     memcpy(v, sums, sizeof v);
-    if (p->bias)
-        for (int64_t i = 0; i < width; i++) v[i] += p->bias[n + i];
-    if (p->accumulate)
+    if (to->bias)
+        for (int64_t i = 0; i < width; i++) v[i] += to->bias[n + i];
+    if (to->accumulate)
         for (int64_t i = 0; i < width; i++) v[i] += out[i];
     memcpy(out, v, (size_t)width * sizeof *v);
 }
@@ -111,6 +111,7 @@ static void block(const product *p, int64_t r0, int64_t r1, int64_t p0, int64_t 
     char *open = scratch;
     float *sums = (float *)(scratch + BLOCK_PANELS_MAX * WEFT_OPEN_BYTES);
     int64_t rows = r1 - r0, pass = p->m1 - p->m0;
+    const weft_output to = {p->out, p->out_stride, p->bias, p->accumulate};
     for (int64_t chunk = 0; chunk < p->chunks; chunk++) {
         for (int64_t i = p0; i < p1; i++) kernels->packed_open(open + (i - p0) * WEFT_OPEN_BYTES, p->w, i, chunk);
         kernels->packed_chunk(sums, rows, p->quants + chunk * pass + r0, rows, open, (int)(p1 - p0), p->w, chunk,
@@ -118,7 +119,8 @@ static void block(const product *p, int64_t r0, int64_t r1, int64_t p0, int64_t 
     }
     for (int64_t r = 0; r < rows; r++)
         for (int64_t i = p0; i < p1; i++)
-            write_sums(p, sums + ((i - p0) * rows + r) * WEFT_PANEL_WIDTH, p->m0 + r0 + r, i * WEFT_PANEL_WIDTH);
+            weft_output_write(&to, sums + ((i - p0) * rows + r) * WEFT_PANEL_WIDTH, p->m0 + r0 + r,
+                              i * WEFT_PANEL_WIDTH, p->w->rows);
 }
 
 static void block_body(void *context, int64_t begin, int64_t end, int thread) {
@@ -143,6 +145,9 @@ static void choose_tasks(product *p, int threads) {
 
 void weft_matmul_packed(const weft_compute *compute, int thread, float *out, int64_t out_stride, const float *x,
                         int64_t x_stride, int64_t m, const weft_matrix *w, const float *bias, bool accumulate) {
+    const weft_output to = {out, out_stride, bias, accumulate};
+    int64_t tiles_from = weft_compute_kernels(compute)->tiles_rows_min;
+    if (tiles_from && m >= tiles_from && weft_matmul_tiles(compute, thread, &to, x, x_stride, m, w)) return;
     weft_pool *pool = thread < 0 ? weft_compute_pool(compute) : NULL;
     product p = {.compute = compute,
                  .kernels = weft_compute_kernels(compute),

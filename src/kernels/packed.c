@@ -17,6 +17,11 @@ weft_type weft_packed_type(const weft_matrix *w, bool round) {
     return round && plain ? WEFT_Q8_0 : WEFT_TYPE_COUNT;
 }
 
+bool weft_tiles_allowed(const weft_matrix *w) {
+    bool plain = w->type == WEFT_F32 || w->type == WEFT_F16 || w->type == WEFT_BF16;
+    return plain && !w->transposed && w->cols > 0 && w->cols % 32 == 0;
+}
+
 size_t weft_packed_bytes(const weft_matrix *w, weft_type type) {
     return (size_t)weft_panel_count(w->rows) * weft_panel_bytes(weft_packed_kind_of(type), w->cols);
 }

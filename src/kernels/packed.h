@@ -87,6 +87,8 @@ typedef struct weft_open_panel {
 /* The type that the panels of this matrix would have: its own where that is packed, Q8_0 for plain types when `round`
  * allows to round them, else WEFT_TYPE_COUNT: not to be packed. */
 weft_type weft_packed_type(const weft_matrix *w, bool round);
+/* Whether products with this matrix, which has no panels, may set weft_matrix.tiles. */
+bool weft_tiles_allowed(const weft_matrix *w);
 /* Bytes of all panels of `type`, a multiple of 64. */
 size_t weft_packed_bytes(const weft_matrix *w, weft_type type);
 /* Writes panels [p0, p1) of `w` as `type` (of weft_packed_type) to their places in `panels`, where panel 0 begins. */

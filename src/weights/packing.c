@@ -42,7 +42,10 @@ struct weft_packing {
 
 static weft_status list_matrix(weft_packing *p, weft_matrix *m, bool round, weft_error *err) {
     weft_type type = weft_packed_type(m, round);
-    if (type == WEFT_TYPE_COUNT) return WEFT_OK;
+    if (type == WEFT_TYPE_COUNT) {
+        m->tiles = weft_tiles_allowed(m);
+        return WEFT_OK;
+    }
     if (p->count == p->capacity) {
         size_t capacity = p->capacity ? 2 * p->capacity : 512;
         packed_matrix *grown = realloc(p->list, capacity * sizeof *grown);

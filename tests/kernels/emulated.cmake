@@ -12,6 +12,7 @@ file(GLOB avx512_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/kernels/x86/a
 add_library(weft_avx512_emulated OBJECT ${avx512_sources})
 target_include_directories(weft_avx512_emulated BEFORE PRIVATE ${CMAKE_CURRENT_LIST_DIR}/emulated)
 target_include_directories(weft_avx512_emulated PRIVATE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include ${WEFT_SIMDE_INCLUDE})
+target_compile_definitions(weft_avx512_emulated PRIVATE WEFT_EMULATE_TILES)
 target_compile_options(weft_avx512_emulated PRIVATE -mavx2 -mfma -mf16c -mbmi2 -O1 -w)
 foreach(test types elementwise matmul attention packed)
   add_executable(test_${test}_emulated ${CMAKE_CURRENT_LIST_DIR}/test_${test}.c ${CMAKE_SOURCE_DIR}/src/kernels/dispatch.c

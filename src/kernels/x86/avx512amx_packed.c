@@ -1,0 +1,280 @@
+/* AMX: products of many rows with packed weights, in bf16 tiles.
+ *
+ * Weights open to bf16 (their scales multiplied in) and activations are rounded to bf16, so that a tile sums over all
+ * of K and nothing is drained per group of 32, as 8-bit tiles would have to. Rounding to bf16 moves a value by at most
+ * 2^-9 of itself, less than 8-bit groups do to activations. Denormals count as zero: the instruction does so.
+ *
+ * Opened weights: of each group of 32 of k one tile, 16 pairs of k with the 16 outputs side by side (1 KiB).
+ * Activations: of 16 rows and 32 of k one tile, row after row. */
+#if defined(__x86_64__)
+#include <setjmp.h>
+#include <signal.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+#include "kernels/variants.h"
+#include "kernels/x86/amx_tiles.h"
+#include "kernels/x86/avx512_packed.h"
+
+enum { CHUNK_TILES = WEFT_QUANT_GROUPS, OPEN_BYTES = CHUNK_TILES * TILE_BYTES };
+_Static_assert((int)OPEN_BYTES <= (int)WEFT_OPEN_BYTES, "an opened panel fits");
+_Static_assert((int)WEFT_TILE_ROWS == (int)TILE_ROWS && (int)WEFT_PANEL_WIDTH * 4 == (int)TILE_ROW_BYTES,
+               "a tile of sums is a panel wide");
+
+/* ---- activations ---- */
+
+/* Nearest, ties to even; a NaN stays one. */
+static inline uint16_t to_bf16(uint32_t bits) {
+    uint32_t rounded = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16;
+    return (uint16_t)((bits & 0x7FFFFFFF) > 0x7F800000 ? 0x7FC0 : rounded);
+}
+
+static void tiles_pack(void *out, const float *x, int64_t x_stride, int rows, int64_t n) {
+    memset(out, 0, (size_t)((n + 31) / 32) * TILE_BYTES);
+    for (int r = 0; r < rows; r++) {
+        const float *from = x + r * x_stride;
+        for (int64_t k = 0; k < n; k += 32) {
+            uint16_t *to = (uint16_t *)((char *)out + k / 32 * TILE_BYTES + r * TILE_ROW_BYTES);
+            uint32_t bits[32] = {0};
+            memcpy(bits, from + k, (size_t)(n - k < 32 ? n - k : 32) * sizeof *bits);
+            for (int i = 0; i < 32; i++) to[i] = to_bf16(bits[i]);
+        }
+    }
+}
+
+/* ---- weights ---- */
+
+/* bf16 of sixteen pairs, `low` in the lower halves. Ties go away from zero; weights are finite in any sound file. */
+WEFT_INLINE bytes bf16_pairs(__m512 low, __m512 high) {
+    const bytes half = _mm512_set1_epi32(0x8000), upper = _mm512_set1_epi32((int)0xFFFF0000);
+    bytes l = _mm512_srli_epi32(_mm512_add_epi32(_mm512_castps_si512(low), half), 16);
+    bytes h = _mm512_and_si512(_mm512_add_epi32(_mm512_castps_si512(high), half), upper);
+    return _mm512_or_si512(l, h);
+}
+
+/* Four of k of sixteen outputs: two rows of a tile. */
+WEFT_INLINE void open_step(uint8_t *out, bytes u, __m512 scale, __m512 min) {
+    const bytes byte = _mm512_set1_epi32(255);
+    __m512 v0 = _mm512_cvtepi32_ps(_mm512_and_si512(u, byte));
+    __m512 v1 = _mm512_cvtepi32_ps(_mm512_and_si512(_mm512_srli_epi32(u, 8), byte));
+    __m512 v2 = _mm512_cvtepi32_ps(_mm512_and_si512(_mm512_srli_epi32(u, 16), byte));
+    __m512 v3 = _mm512_cvtepi32_ps(_mm512_srli_epi32(u, 24));
+    _mm512_storeu_si512(out, bf16_pairs(_mm512_fmsub_ps(v0, scale, min), _mm512_fmsub_ps(v1, scale, min)));
+    _mm512_storeu_si512(out + 64, bf16_pairs(_mm512_fmsub_ps(v2, scale, min), _mm512_fmsub_ps(v3, scale, min)));
+}
+
+WEFT_INLINE void open_panel(const int bits, const packed_scales kind, const int zero, uint8_t *out, const uint8_t *s,
+                            const uint8_t *q, int groups) {
+    for (int g = 0; g < groups; s += s_scale_bytes(kind))
+        for (int j = 0; j < s_scale_groups(kind); j++, g++, q += s_group_bytes(bits), out += TILE_BYTES) {
+            __m512 scale, min, scale_high, min_high;
+            scale_min(kind, zero, s, kind == SCALES_Q6 ? 2 * j : j, &scale, &min);
+            scale_high = scale;
+            min_high = min;
+            if (kind == SCALES_Q6) scale_min(kind, zero, s, 2 * j + 1, &scale_high, &min_high);
+#pragma GCC unroll 4
+            for (int v = 0; v < 4; v++) {
+                bytes low, high;
+                if (bits == 8) {
+                    low = load(q + 64 * v);
+                    high = load(q + 64 * (v + 4));
+                } else {
+                    quants_45_6(bits, v, q, &low, &high);
+                }
+                open_step(out + 128 * v, low, scale, min);
+                open_step(out + 128 * (v + 4), high, scale_high, min_high);
+            }
+        }
+}
+
+/* Sixteen rows of sixteen words to sixteen columns: in stage s, words whose index has bit s change places with those of
+ * the row s away that have not. */
+WEFT_INLINE void transpose16(bytes *v) {
+#pragma GCC unroll 4
+    for (int s = 1; s < 16; s *= 2) {
+        int32_t low[16], high[16];
+        for (int l = 0; l < 16; l++) {
+            low[l] = l & s ? 16 + l - s : l;
+            high[l] = l & s ? 16 + l : l + s;
+        }
+        const bytes pick_low = load(low), pick_high = load(high);
+#pragma GCC unroll 16
+        for (int i = 0; i < 16; i++) {
+            if (i & s) continue;
+            bytes a = v[i], b = v[i + s];
+            v[i] = _mm512_permutex2var_epi32(a, pick_low, b);
+            v[i + s] = _mm512_permutex2var_epi32(a, pick_high, b);
+        }
+    }
+}
+
+/* 32 values of a row as bf16. */
+WEFT_INLINE bytes plain_run(weft_type type, const void *data) {
+    if (type == WEFT_BF16) return load(data);
+    uint16_t run[32];
+    for (int i = 0; i < 32; i++) {
+        uint32_t bits;
+        float value;
+        if (type == WEFT_F16)
+            value = s_f16((const char *)data + 2 * i);
+        else
+            memcpy(&value, (const char *)data + 4 * i, 4);
+        memcpy(&bits, &value, 4);
+        run[i] = to_bf16(bits);
+    }
+    return load(run);
+}
+
+/* A matrix of plain values as it is stored, row after row. */
+static void open_plain(uint8_t *out, const weft_matrix *w, int64_t panel, int64_t chunk) {
+    int groups = weft_chunk_groups(w->cols, chunk);
+    int64_t first = panel * WEFT_PANEL_WIDTH, left = w->rows - first;
+    size_t value = weft_type_block_bytes(w->type), row = (size_t)w->cols * value;
+    const char *data = (const char *)w->data + (size_t)first * row + (size_t)chunk * WEFT_QUANT_CHUNK * value;
+    for (int g = 0; g < groups; g++, out += TILE_BYTES, data += 32 * value) {
+        bytes v[16];
+#pragma GCC unroll 16
+        for (int n = 0; n < 16; n++)
+            v[n] = n < left ? plain_run(w->type, data + (size_t)n * row) : _mm512_setzero_si512();
+        transpose16(v);
+#pragma GCC unroll 16
+        for (int n = 0; n < 16; n++) _mm512_storeu_si512(out + 64 * n, v[n]);
+    }
+}
+
+static void tiles_open(void *out, const weft_matrix *w, int64_t panel, int64_t chunk) {
+    if (!w->panels) {
+        open_plain(out, w, panel, chunk);
+        return;
+    }
+    int groups = weft_chunk_groups(w->cols, chunk);
+    int64_t first = chunk * WEFT_QUANT_GROUPS;
+    const uint8_t *s = weft_panel_scales(w, panel), *q = weft_panel_quants(w, panel);
+#define OPEN_CASE(type, bits, kind, zero)                                                                              \
+    case type:                                                                                                         \
+        open_panel(bits, kind, zero, out, s + (size_t)(first / s_scale_groups(kind)) * s_scale_bytes(kind),            \
+                   q + (size_t)first * s_group_bytes(bits), groups);                                                   \
+        return;
+    switch (w->panel_type) {
+        EACH_PACKED_TYPE(OPEN_CASE)
+    default: return;
+    }
+}
+
+/* ---- products ---- */
+
+/* Sums 0 … 3 are rows x panels; 4, 5 activations; 6, 7 weights. Two by two loads half a tile for each product. */
+WEFT_INLINE void tile_block(const int rows, const int panels, float *c, int64_t c_panel, const char *a, int64_t a_tile,
+                            const char *b, int groups, bool add) {
+    float *c1 = c + TILE_ROWS * WEFT_PANEL_WIDTH;
+    if (add) {
+        TILE_LOAD(0, c);
+        if (panels > 1) TILE_LOAD(1, c + c_panel);
+        if (rows > 1) TILE_LOAD(2, c1);
+        if (rows > 1 && panels > 1) TILE_LOAD(3, c1 + c_panel);
+    } else {
+        TILE_ZERO(0);
+        if (panels > 1) TILE_ZERO(1);
+        if (rows > 1) TILE_ZERO(2);
+        if (rows > 1 && panels > 1) TILE_ZERO(3);
+    }
+    for (int g = 0; g < groups; g++, a += TILE_BYTES, b += TILE_BYTES) {
+        TILE_LOAD(6, b);
+        TILE_LOAD(4, a);
+        if (panels > 1) TILE_LOAD(7, b + WEFT_OPEN_BYTES);
+        if (rows > 1) TILE_LOAD(5, a + a_tile);
+        TILE_DOT_BF16(0, 4, 6);
+        if (panels > 1) TILE_DOT_BF16(1, 4, 7);
+        if (rows > 1) TILE_DOT_BF16(2, 5, 6);
+        if (rows > 1 && panels > 1) TILE_DOT_BF16(3, 5, 7);
+    }
+    TILE_STORE(0, c);
+    if (panels > 1) TILE_STORE(1, c + c_panel);
+    if (rows > 1) TILE_STORE(2, c1);
+    if (rows > 1 && panels > 1) TILE_STORE(3, c1 + c_panel);
+}
+
+static void tiles_product(float *c, const void *a, int64_t a_tile, int64_t row_tiles, const void *open, int panels,
+                          int groups, bool add) {
+    int64_t c_panel = row_tiles * TILE_ROWS * WEFT_PANEL_WIDTH;
+    tiles_configure();
+    for (int p = 0; p < panels; p += 2, c += 2 * c_panel) {
+        const char *b = (const char *)open + (size_t)p * WEFT_OPEN_BYTES, *rows = a;
+        float *to = c;
+        int64_t t = 0;
+        if (panels - p > 1) {
+            for (; t + 2 <= row_tiles; t += 2, rows += 2 * a_tile, to += 2 * TILE_ROWS * WEFT_PANEL_WIDTH)
+                tile_block(2, 2, to, c_panel, rows, a_tile, b, groups, add);
+            if (t < row_tiles) tile_block(1, 2, to, c_panel, rows, a_tile, b, groups, add);
+        } else {
+            for (; t + 2 <= row_tiles; t += 2, rows += 2 * a_tile, to += 2 * TILE_ROWS * WEFT_PANEL_WIDTH)
+                tile_block(2, 1, to, c_panel, rows, a_tile, b, groups, add);
+            if (t < row_tiles) tile_block(1, 1, to, c_panel, rows, a_tile, b, groups, add);
+        }
+    }
+    tiles_release();
+}
+
+/* ---- whether it works here ---- */
+
+#if defined(WEFT_EMULATE_TILES)
+bool weft_amx_works(void) {
+    return true;
+}
+#else
+static sigjmp_buf no_tiles;
+static void stopped(int signal) {
+    siglongjmp(no_tiles, signal);
+}
+
+/* Small whole numbers, whose products are exact. */
+static bool product_is_right(void) {
+    static _Alignas(64) uint16_t a[TILE_ROWS][32], b[TILE_ROWS][TILE_ROWS][2];
+    static _Alignas(64) float c[TILE_ROWS][TILE_ROWS];
+    static float x[TILE_ROWS][32], w[TILE_ROWS][32];
+    for (int r = 0; r < TILE_ROWS; r++)
+        for (int k = 0; k < 32; k++) {
+            uint32_t bits;
+            x[r][k] = (float)((3 * r + 5 * k) % 11 - 5);
+            w[r][k] = (float)((7 * r + 2 * k) % 13 - 6);
+            memcpy(&bits, &x[r][k], 4);
+            a[r][k] = to_bf16(bits);
+            memcpy(&bits, &w[r][k], 4);
+            b[k / 2][r][k % 2] = to_bf16(bits);
+        }
+    tiles_product(c[0], a, TILE_BYTES, 1, b, 1, 1, false);
+    for (int r = 0; r < TILE_ROWS; r++)
+        for (int n = 0; n < TILE_ROWS; n++) {
+            float sum = 0;
+            for (int k = 0; k < 32; k++) sum += x[r][k] * w[n][k];
+            if (c[r][n] != sum) return false;
+        }
+    return true;
+}
+
+bool weft_amx_works(void) {
+#if defined(__linux__)
+    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 }; /* arch_prctl(ARCH_REQ_XCOMP_PERM), asm/prctl.h */
+    if (syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) != 0) return false;
+#endif
+    struct sigaction catch = {.sa_handler = stopped}, ill, segv;
+    sigemptyset(&catch.sa_mask);
+    sigaction(SIGILL, &catch, &ill);
+    sigaction(SIGSEGV, &catch, &segv);
+    bool works = sigsetjmp(no_tiles, 1) == 0 && product_is_right();
+    sigaction(SIGILL, &ill, NULL);
+    sigaction(SIGSEGV, &segv, NULL);
+    return works;
+}
+#endif
+
+void weft_kernels_fill_amx(weft_kernels *table) {
+    table->level = "amx";
+    table->tiles_rows_min = TILE_ROWS;
+    table->tiles_pack = tiles_pack;
+    table->tiles_open = tiles_open;
+    table->tiles_product = tiles_product;
+}
+#endif
