@@ -17,13 +17,14 @@ class Question:
 
 
 def boxes_json(items) -> str:
-    """[(box, label)] -> the published grounding form, compact."""
-    return json.dumps([{"bbox_2d": b, "label": n} for b, n in items], separators=(",", ":"), ensure_ascii=False)
+    """[(box, label)] -> the published grounding form, compact. The label stands first: the digits then only look back at the name
+    beside them, where the other order asks for the name in the question and its place in one step (docs/tiny-model.md)."""
+    return json.dumps([{"label": n, "bbox_2d": b} for b, n in items], separators=(",", ":"), ensure_ascii=False)
 
 
 def point_json(box, label) -> str:
     point = [round((box[0] + box[2]) / 2), round((box[1] + box[3]) / 2)]
-    return json.dumps([{"point_2d": point, "label": label}], separators=(",", ":"), ensure_ascii=False)
+    return json.dumps([{"label": label, "point_2d": point}], separators=(",", ":"), ensure_ascii=False)
 
 
 def counted(n, noun) -> str:
