@@ -3,7 +3,7 @@
 //
 //   bench/peer/compare.mjs --model M.gguf [--mmproj P.gguf] [--prefill 512,512@4096] [--decode 32,32@4096] [--batch 1,4]
 //                          [--image 512x512] [--first-token] [--rounds 2] [--threads 2] [--kv f16|q8_0] [--json]
-//                          [--variant haswell] [--native] [--weft build/weft] [--weft-args "--cpu avx2 --kv q8"]
+//                          [--variant haswell] [--native] [--weft build/weft] [--weft-args="--cpu avx2 --kv q8"]
 //
 // The peer is llama.cpp as node-llama-cpp ships it (--variant NAME: that CPU build of it; else its own choice), or with
 // --native the build that ./setup --native makes, which also encodes pictures. Per row the median of all rounds counts.
