@@ -1,7 +1,7 @@
 /* weft index and weft find: hours of video, looked at once at a low rate, then searched by words.
  *
- * Each segment is one request to the engine, so memory does not grow with the length of the video; its caption is kept before
- * the next one begins. A search takes the best captions and looks at those segments again, closer. */
+ * Each segment is one request to the engine, so memory does not grow with the length of the video; its caption is kept
+ * before the next one begins. A search takes the best captions and looks at those segments again, closer. */
 #include <jansson.h>
 #include <limits.h>
 #include <math.h>
@@ -11,34 +11,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli/cli.h"
+#include "cli/video.h"
 #include "store/files.h"
-#include "store/video_index.h"
 
 static const char *const everywhere[] = {"/", NULL}; /* the user's own command may read the user's files */
 static const char caption_prompt[] = "Describe in one sentence what is seen and what happens.";
 
-typedef struct video_options {
-    weft_cli_model model;
-    double segment, fps, closer_fps;
-    int64_t max_pixels, limit;
-    const char *data_dir, *prompt, *json, *srt;
-    bool as_json, no_refine, quiet;
-} video_options;
-
-typedef struct video_job {
-    const video_options *options;
-    weft_model *model;
-    weft_engine *engine;
-    weft_video_index *index;
-    const char *path;
-    double duration;
-    int64_t video, segments;
-} video_job;
-
 /* ---- asking the model ------------------------------------------------------------------------------------------ */
 
-static char *make_request(const video_job *job, const char *text, double from, double to, double fps, int64_t frames, weft_error *err) {
+static char *make_request(const video_job *job, const char *text, double from, double to, double fps, int64_t frames,
+                          weft_error *err) {
     json_t *part = weft_cli_media_part("video_url", job->path, err);
     if (!part) return NULL;
     if (to > 0) {
@@ -49,15 +31,16 @@ static char *make_request(const video_job *job, const char *text, double from, d
     if (frames > 0) json_object_set_new(part, "num_frames", json_integer(frames));
     json_object_set_new(part, "min_frames", json_integer(2));
     if (job->options->max_pixels > 0) json_object_set_new(part, "max_pixels", json_integer(job->options->max_pixels));
-    json_t *body = json_pack("{s:[{s:s, s:[o, {s:s, s:s}]}], s:i}", "messages", "role", "user", "content", part, "type", "text", "text", text, "max_tokens", 96);
+    json_t *body = json_pack("{s:[{s:s, s:[o, {s:s, s:s}]}], s:i}", "messages", "role", "user", "content", part, "type",
+                             "text", "text", text, "max_tokens", 96);
     char *json = body ? json_dumps(body, JSON_COMPACT) : NULL;
     json_decref(body);
     if (!json) weft_fail(err, WEFT_ERR_INVALID, "the question is not UTF-8");
     return json;
 }
 
-/* The model's likeliest answer about [from, to) seconds, on one line, cut to size. */
-static weft_status ask_segment(const video_job *job, const char *text, double from, double to, double fps, char *answer, size_t size, weft_error *err) {
+static weft_status ask_model(const video_job *job, const char *text, double from, double to, double fps, char *answer,
+                             size_t size, weft_error *err) {
     char *json = make_request(job, text, from, to, fps, 0, err);
     if (!json) return err->status;
     weft_request_options options = {.json = json, .json_size = strlen(json), .greedy = true};
@@ -71,14 +54,17 @@ static weft_status ask_segment(const video_job *job, const char *text, double fr
         weft_request_poll(request, 200, &event);
         if (weft_cli_interrupted()) weft_request_cancel(request);
         if (event.kind == WEFT_EVENT_CONTENT)
-            for (size_t i = 0; i < event.text_size && used + 1 < size; i++) answer[used++] = (unsigned char)event.text[i] < ' ' ? ' ' : event.text[i];
+            for (size_t i = 0; i < event.text_size && used + 1 < size; i++)
+                answer[used++] = (unsigned char)event.text[i] < ' ' ? ' ' : event.text[i];
         if (event.kind == WEFT_EVENT_ERROR) status = weft_fail(err, event.error.status, "%s", event.error.message);
         open = event.kind != WEFT_EVENT_DONE && event.kind != WEFT_EVENT_ERROR;
     }
-    while (used > 0 && (answer[used - 1] == ' ' || (used + 1 == size && (answer[used - 1] & 0x80)))) used--; /* no half character */
+    while (used > 0 && (answer[used - 1] == ' ' || (used + 1 == size && (answer[used - 1] & 0x80))))
+        used--; /* no half character */
     answer[used] = 0;
     weft_request_free(request);
-    if (status == WEFT_OK && weft_cli_interrupted()) status = weft_fail(err, WEFT_ERR_CANCELLED, "interrupted; the next run goes on from here");
+    if (status == WEFT_OK && weft_cli_interrupted())
+        status = weft_fail(err, WEFT_ERR_CANCELLED, "interrupted; the next run goes on from here");
     return status;
 }
 
@@ -90,9 +76,12 @@ static weft_status find_duration(video_job *job, weft_error *err) {
     free(json);
     json_t *plan = text ? json_loads(text, 0, NULL) : NULL;
     weft_free(text);
-    if (status == WEFT_OK) job->duration = json_number_value(json_object_get(json_array_get(json_object_get(plan, "items"), 0), "duration"));
+    if (status == WEFT_OK)
+        job->duration =
+            json_number_value(json_object_get(json_array_get(json_object_get(plan, "items"), 0), "duration"));
     json_decref(plan);
-    if (status == WEFT_OK && !(job->duration > 0)) status = weft_fail(err, WEFT_ERR_FORMAT, "%s: its length is not known", job->path);
+    if (status == WEFT_OK && !(job->duration > 0))
+        status = weft_fail(err, WEFT_ERR_FORMAT, "%s: its length is not known", job->path);
     return status;
 }
 
@@ -107,8 +96,9 @@ static void close_job(video_job *job) {
 static weft_status open_job(video_job *job, video_options *options, const char *path, weft_error *err) {
     char folder[PATH_MAX], database[PATH_MAX + 16], resolved[PATH_MAX], model[512];
     struct stat info;
-    *job = (video_job){.options = options, .path = path};
-    if (!realpath(path, resolved) || stat(resolved, &info) != 0 || !S_ISREG(info.st_mode)) return weft_fail(err, WEFT_ERR_NOT_FOUND, "%s: no such file", path);
+    *job = (video_job){.options = options, .path = path, .ask = ask_model};
+    if (!realpath(path, resolved) || stat(resolved, &info) != 0 || !S_ISREG(info.st_mode))
+        return weft_fail(err, WEFT_ERR_NOT_FOUND, "%s: no such file", path);
     if (options->data_dir)
         snprintf(folder, sizeof folder, "%s", options->data_dir);
     else
@@ -123,19 +113,13 @@ static weft_status open_job(video_job *job, video_options *options, const char *
     job->segments = (int64_t)ceil(job->duration / options->segment);
     /* other frames or another question make another index */
     const weft_model_info *m = weft_model_get_info(job->model);
-    snprintf(model, sizeof model, "%.100s %llu fps %g pixels %lld: %.200s", m->name, (unsigned long long)m->file_bytes, options->fps, (long long)options->max_pixels, options->prompt);
-    return weft_video_index_add(job->index, resolved, (int64_t)info.st_size, (int64_t)info.st_mtime, model, options->segment, job->duration, &job->video, err);
+    snprintf(model, sizeof model, "%.100s %llu fps %g pixels %lld: %.200s", m->name, (unsigned long long)m->file_bytes,
+             options->fps, (long long)options->max_pixels, options->prompt);
+    return weft_video_index_add(job->index, resolved, (int64_t)info.st_size, (int64_t)info.st_mtime, model,
+                                options->segment, job->duration, &job->video, err);
 }
 
 /* ---- indexing -------------------------------------------------------------------------------------------------- */
-
-static void clock_text(double seconds, bool milliseconds, char *text, size_t size) {
-    long long ms = (long long)(seconds * 1000 + 0.5), s = ms / 1000;
-    if (milliseconds)
-        snprintf(text, size, "%02lld:%02lld:%02lld,%03lld", s / 3600, s / 60 % 60, s % 60, ms % 1000);
-    else
-        snprintf(text, size, "%02lld:%02lld:%02lld", s / 3600, s / 60 % 60, s % 60);
-}
 
 static weft_status bring_index(video_job *job, weft_error *err) {
     const video_options *o = job->options;
@@ -143,10 +127,14 @@ static weft_status bring_index(video_job *job, weft_error *err) {
     static weft_video_segment segment;
     WEFT_TRY(weft_video_index_count(job->index, job->video, &done, err));
     for (int64_t i = done; i < job->segments; i++) {
-        segment = (weft_video_segment){.number = i, .begins = (double)i * o->segment, .ends = fmin((double)(i + 1) * o->segment, job->duration)};
-        WEFT_TRY(ask_segment(job, o->prompt, segment.begins, segment.ends, o->fps, segment.caption, sizeof segment.caption, err));
+        segment = (weft_video_segment){
+            .number = i, .begins = (double)i * o->segment, .ends = fmin((double)(i + 1) * o->segment, job->duration)};
+        WEFT_TRY(ask_model(job, o->prompt, segment.begins, segment.ends, o->fps, segment.caption,
+                           sizeof segment.caption, err));
         WEFT_TRY(weft_video_index_put(job->index, job->video, &segment, err));
-        if (!o->quiet) fprintf(stderr, isatty(STDERR_FILENO) ? "\r\033[K%lld of %lld segments" : "%lld of %lld segments\n", (long long)i + 1, (long long)job->segments);
+        if (!o->quiet)
+            fprintf(stderr, isatty(STDERR_FILENO) ? "\r\033[K%lld of %lld segments" : "%lld of %lld segments\n",
+                    (long long)i + 1, (long long)job->segments);
     }
     if (!o->quiet && isatty(STDERR_FILENO)) fputs("\r\033[K", stderr);
     return WEFT_OK;
@@ -175,14 +163,15 @@ static weft_status export_index(video_job *job, const char *path, bool srt, weft
         status = weft_video_index_get(job->index, job->video, i, &s, &found, err);
         if (status != WEFT_OK || !found) break;
         char from[32], to[32];
-        clock_text(s.begins, true, from, sizeof from);
-        clock_text(s.ends, true, to, sizeof to);
+        weft_video_clock(s.begins, true, from, sizeof from);
+        weft_video_clock(s.ends, true, to, sizeof to);
         json_t *caption = json_string(s.caption);
         char *text = srt || !caption ? NULL : json_dumps(caption, JSON_ENCODE_ANY);
         if (srt)
             fprintf(file, "%lld\n%s --> %s\n%s\n\n", (long long)i + 1, from, to, s.caption);
         else
-            fprintf(file, "%s\n {\"begin\": %.3f, \"end\": %.3f, \"caption\": %s}", i ? "," : "", s.begins, s.ends, text ? text : "\"\"");
+            fprintf(file, "%s\n {\"begin\": %.3f, \"end\": %.3f, \"caption\": %s}", i ? "," : "", s.begins, s.ends,
+                    text ? text : "\"\"");
         free(text);
         json_decref(caption);
     }
@@ -191,74 +180,28 @@ static weft_status export_index(video_job *job, const char *path, bool srt, weft
     return status != WEFT_OK ? status : closed;
 }
 
-/* ---- finding --------------------------------------------------------------------------------------------------- */
-
-/* Looks again at quarters of a segment and narrows it to those of which the model says yes; all of it when it says so of none. */
-static weft_status refine(const video_job *job, const char *words, weft_video_segment *hit, bool *confirmed, weft_error *err) {
-    enum { PARTS = 4 };
-    char question[2048], answer[64];
-    double begins = 0, ends = 0, length = (hit->ends - hit->begins) / PARTS;
-    *confirmed = false;
-    snprintf(question, sizeof question, "Does this show: %.1500s? Answer yes or no.", words);
-    for (int i = 0; i < PARTS; i++) {
-        double from = hit->begins + i * length;
-        WEFT_TRY(ask_segment(job, question, from, from + length, job->options->closer_fps, answer, sizeof answer, err));
-        if (strncasecmp(answer, "yes", 3) != 0) continue;
-        if (!*confirmed) begins = from;
-        ends = from + length;
-        *confirmed = true;
-    }
-    if (*confirmed) {
-        hit->begins = begins;
-        hit->ends = ends;
-    }
-    return WEFT_OK;
-}
-
-static weft_status show_hits(const video_job *job, const char *words, weft_video_segment *hits, int count, weft_error *err) {
-    json_t *list = json_array();
-    weft_status status = WEFT_OK;
-    for (int i = 0; i < count && status == WEFT_OK; i++) {
-        bool confirmed = false;
-        if (!job->options->no_refine) status = refine(job, words, &hits[i], &confirmed, err);
-        if (status != WEFT_OK) break;
-        char from[32], to[32];
-        clock_text(hits[i].begins, false, from, sizeof from);
-        clock_text(hits[i].ends, false, to, sizeof to);
-        if (!job->options->as_json)
-            printf("[%s - %s]%s %s\n", from, to, confirmed ? " (seen again)" : "", hits[i].caption);
-        json_array_append_new(list, json_pack("{s:f, s:f, s:s, s:s, s:b, s:f}", "begin", hits[i].begins, "end", hits[i].ends, "range", "", "caption", hits[i].caption, "confirmed",
-                                              confirmed, "score", hits[i].score));
-        char range[80];
-        snprintf(range, sizeof range, "[%s - %s]", from, to);
-        json_object_set_new(json_array_get(list, (size_t)i), "range", json_string(range));
-    }
-    if (status == WEFT_OK && job->options->as_json) {
-        char *text = json_dumps(list, JSON_INDENT(1));
-        puts(text ? text : "[]");
-        free(text);
-    }
-    json_decref(list);
-    return status;
-}
-
 /* ---- commands -------------------------------------------------------------------------------------------------- */
 
-#define VIDEO_OPTIONS(o)                                                                                                        \
-    WEFT_CLI_MODEL_OPTIONS((o).model),                                                                                          \
-        {"--segment", NULL, WEFT_OPTION_NUMBER, &(o).segment, "seconds of a segment (default: 10)"},                            \
-        {"--fps", NULL, WEFT_OPTION_NUMBER, &(o).fps, "frames a second of the first look (default: 0.5)"},                      \
-        {"--max-pixels", NULL, WEFT_OPTION_INT, &(o).max_pixels, "pixels of a segment at most, all frames (default: the checkpoint's)"}, \
-        {"--prompt", NULL, WEFT_OPTION_TEXT, &(o).prompt, "what is asked about each segment"},                                  \
-        {"--data-dir", NULL, WEFT_OPTION_TEXT, &(o).data_dir, "folder of the index (default: $XDG_DATA_HOME/weft)"},            \
-        {"--quiet", "-q", WEFT_OPTION_FLAG, &(o).quiet, "no progress"}
+#define VIDEO_OPTIONS(o)                                                                                               \
+    WEFT_CLI_MODEL_OPTIONS((o).model),                                                                                 \
+        {"--segment", NULL, WEFT_OPTION_NUMBER, &(o).segment, "seconds of a segment (default: 10)"},                   \
+        {"--fps", NULL, WEFT_OPTION_NUMBER, &(o).fps, "frames a second of the first look (default: 0.5)"},             \
+        {"--max-pixels", NULL, WEFT_OPTION_INT, &(o).max_pixels,                                                       \
+         "pixels of a segment at most, all frames (default: the checkpoint's)"},                                       \
+        {"--prompt", NULL, WEFT_OPTION_TEXT, &(o).prompt, "what is asked about each segment"},                         \
+        {"--data-dir", NULL, WEFT_OPTION_TEXT, &(o).data_dir, "folder of the index (default: $XDG_DATA_HOME/weft)"}, { \
+        "--quiet", "-q", WEFT_OPTION_FLAG, &(o).quiet, "no progress"                                                   \
+    }
 
-static const video_options defaults = {.segment = 10, .fps = 0.5, .closer_fps = 2, .limit = 5, .prompt = caption_prompt};
+static const video_options defaults = {
+    .segment = 10, .fps = 0.5, .closer_fps = 2, .limit = 5, .prompt = caption_prompt};
 
 static int check_options(const video_options *o) {
-    if (o->segment >= 0.1 && o->segment <= 3600 && o->fps > 0 && o->fps <= 1000 && o->closer_fps > 0 && o->closer_fps <= 1000 && o->limit >= 1 && o->limit <= WEFT_INDEX_HITS_MAX)
+    if (o->segment >= 0.1 && o->segment <= 3600 && o->fps > 0 && o->fps <= 1000 && o->closer_fps > 0 &&
+        o->closer_fps <= 1000 && o->limit >= 1 && o->limit <= WEFT_INDEX_HITS_MAX)
         return -1;
-    fprintf(stderr, "weft: error: --segment must be 0.1 to 3600 seconds, rates above 0, --limit 1 to %d\n", WEFT_INDEX_HITS_MAX);
+    fprintf(stderr, "weft: error: --segment must be 0.1 to 3600 seconds, rates above 0, --limit 1 to %d\n",
+            WEFT_INDEX_HITS_MAX);
     return 2;
 }
 
@@ -271,7 +214,8 @@ int weft_cmd_index(int argc, char **argv) {
         {"--srt", NULL, WEFT_OPTION_TEXT, &o.srt, "write the captions as SubRip subtitles to this file"},
         {0},
     };
-    int code = weft_cli_parse(argc, argv, "weft index --model MODEL VIDEO [--segment SECONDS] [--json FILE] [--srt FILE]", options, &words);
+    int code = weft_cli_parse(
+        argc, argv, "weft index --model MODEL VIDEO [--segment SECONDS] [--json FILE] [--srt FILE]", options, &words);
     if (code < 0) code = check_options(&o);
     if (code >= 0) return code;
     if (words.count != 1) {
@@ -300,7 +244,8 @@ int weft_cmd_find(int argc, char **argv) {
         {"--json", NULL, WEFT_OPTION_FLAG, &o.as_json, "a JSON list"},
         {0},
     };
-    int code = weft_cli_parse(argc, argv, "weft find --model MODEL VIDEO \"words\" [--limit N] [--json]", options, &words);
+    int code =
+        weft_cli_parse(argc, argv, "weft find --model MODEL VIDEO \"words\" [--limit N] [--json]", options, &words);
     if (code < 0) code = check_options(&o);
     if (code >= 0) return code;
     if (words.count != 2) {
@@ -315,8 +260,9 @@ int weft_cmd_find(int argc, char **argv) {
     weft_status status = open_job(&job, &o, words.items[0], &err);
     if (status == WEFT_OK && !hits) status = weft_fail(&err, WEFT_ERR_MEMORY, "find: no memory");
     if (status == WEFT_OK) status = bring_index(&job, &err);
-    if (status == WEFT_OK) status = weft_video_index_find(job.index, job.video, words.items[1], (int)o.limit, hits, &count, &err);
-    if (status == WEFT_OK) status = show_hits(&job, words.items[1], hits, count, &err);
+    if (status == WEFT_OK)
+        status = weft_video_index_find(job.index, job.video, words.items[1], (int)o.limit, hits, &count, &err);
+    if (status == WEFT_OK) status = weft_video_show(&job, words.items[1], hits, count, &err);
     close_job(&job);
     free(hits);
     return status == WEFT_OK ? 0 : weft_cli_fail(&err);
