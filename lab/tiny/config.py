@@ -111,7 +111,7 @@ LONG = Plan("long", Shape(), (
     Phase("name", 1325, (("look", 3), ("recall", 1)), (Mix(SHAPES, SMALL),), texts=3, auxiliary=0.4, level=(0.34, 0.8), skip=BOXES),
     # The same questions and boxes: names find their place before words come.
     Phase("boxes", 1000, (("look", 3), ("recall", 1)), (Mix(SHAPES, SMALL),), texts=3, auxiliary=0.4,
-          weights={"place": 2.0}, level=(0.5, 0.8), favour=BOXES, stored=0.2),
+          weights={"place": 2.0}, level=(0.5, 0.8), favour=("place", *BOXES), stored=0.2),
     Phase("place", 3000, (("look", 4), ("crops", 1), ("recall", 1)), (Mix(SHAPES, SMALL, 3), Mix({"shapes": 1, **SCREENS}, FULL, 1)), auxiliary=0.4, level=(0.6, 1.0)),
     Phase("screens", 6000, (("look", 4), ("crops", 1), ("recall", 1)), (Mix(SHAPES, SMALL, 1), Mix({"shapes": 0.7, **SCREENS}, FULL, 2)), auxiliary=0.3,
           acts=0.2, chinese=0.06, filler=20, stored=0.35),

@@ -14,8 +14,8 @@ def _shape_questions(rng, scene):
     elements, q = scene.elements, []
     names = [e.name for e in elements]
     colour_word = rng.choice(["color", "colour"])
-    parts = [f"{words.with_article(e.name)} at the {scene.place(e.box)}".replace("at the center", "in the center")
-             for e in elements]
+    where = lambda e: f"at the {scene.place(e.box)}".replace("at the center", "in the center")
+    parts = [f"{words.with_article(e.name)} {where(e)}" for e in elements]
     text = words.joined(parts) + "."
     q.append(Question("describe", rng.choice(ASK_DESCRIBE), text[0].upper() + text[1:]))
     q.append(Question("count", rng.choice(["How many shapes are there?", "How many shapes do you see?",
@@ -38,6 +38,9 @@ def _shape_questions(rng, scene):
                                                    f"What is the {e.colour} shape?"]), f"The {e.colour} shape is {words.with_article(e.shape)}."))
         if names.count(e.name) == 1:
             q.append(locate(rng, scene, e.box, e.name))
+            if rng.random() < 0.5:    # the step before a box: nine places instead of a million
+                q.append(Question("place", rng.choice(["In which part of the picture is the {}?", "Whereabouts is the {}?", "In which part of the image is the {}?"])
+                                  .format(e.name), f"The {e.name} is {where(e)}."))
         if rng.random() < 0.4:
             q.append(Question("name at box", rng.choice(["What is at {}?", "What is in the box {}?"]).format(
                 json.dumps(scene.relative(e.box), separators=(",", ":"))), words.with_article(e.name).capitalize() + "."))
