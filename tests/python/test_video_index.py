@@ -5,12 +5,14 @@ import os
 import re
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
 if "WEFT_BIN" not in os.environ:
     pytest.skip("WEFT_BIN names no program", allow_module_level=True)
 
+from media_reference import ffmpeg
 from weft_server import GOLDEN
 
 CLIP = GOLDEN / "media" / "long.avi"
@@ -71,3 +73,30 @@ def test_an_interrupted_index_goes_on(tmp_path, how):
     rest = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "XDG_DATA_HOME": str(tmp_path)}).stderr
     assert not rest.startswith("1 of")  # what was done is not done again
     assert json.loads(run("index", tmp_path, "--json", "-")) == whole
+
+
+def peaks(tmp_path, clip, seconds):
+    """Peak resident sizes in KiB of an index run over `clip`: of the program by itself, and of the largest of it and its workers."""
+    command = [os.environ["WEFT_BIN"], "index", str(clip), "--model", COMMON[1], "--segment", "10", "--fps", "0.2", "--data-dir", str(tmp_path / clip.stem)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    own, seen = 0, 0
+    for line in process.stderr:
+        seen = int(re.match(r"(\d+) of \d+ segments", line)[1])
+        try:
+            own = int(re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{process.pid}/status").read_text())[1])
+        except (OSError, TypeError):  # it has ended since it wrote the line
+            pass
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0 and seen == seconds // 10 and own > 0
+    return own, usage.ru_maxrss
+
+
+def test_ten_minutes_take_no_more_memory_than_one(tmp_path):
+    found = []
+    for seconds in (60, 600):
+        clip = tmp_path / f"{seconds}.mp4"
+        ffmpeg("-f", "lavfi", "-i", f"testsrc2=s=96x64:r=2:d={seconds}", "-c:v", "libx264", "-preset", "ultrafast", "-g", "50", str(clip))
+        found.append(peaks(tmp_path, clip, seconds))
+    for short, long in zip(*found):
+        assert long < short + 4096  # KiB
