@@ -20,6 +20,11 @@ void weft_video_clock(double seconds, bool milliseconds, char *text, size_t size
 
 /* ---- what a second shows --------------------------------------------------------------------------------------- */
 
+enum {
+    PARTS_MAX = 32, /* looks into one range, less one */
+    APART_MIN = 5,  /* seconds between them at least */
+};
+
 /* How the model is asked: directly, or, where its yes and no tell nothing, by its caption's words. */
 typedef struct second_look {
     const video_job *job;
@@ -87,10 +92,12 @@ static weft_status find_inside(second_look *l, const weft_video_segment *range, 
     for (int way = 0; way < 2 && !*found; way++) {
         bool yes = false, everywhere = false;
         l->by_caption = way == 1;
-        for (int part = 1; part < 4 && !yes; part++) {
-            *inside = floor(range->begins + length * (part == 1 ? 2 : part == 2 ? 1 : 3) / 4);
-            WEFT_TRY(look(l, *inside, &yes, err));
-        }
+        /* the middle, then the quarters, the eighths…: what is short in a long segment is met too */
+        for (int parts = 2; !yes && (parts <= 4 || (parts <= PARTS_MAX && length / parts >= APART_MIN)); parts *= 2)
+            for (int part = 1; part < parts && !yes; part += 2) {
+                *inside = floor(range->begins + length * part / parts);
+                WEFT_TRY(look(l, *inside, &yes, err));
+            }
         if (yes && outside <= l->job->duration - 1) WEFT_TRY(look(l, outside, &everywhere, err));
         *found = yes && !everywhere;
     }
@@ -100,7 +107,7 @@ static weft_status find_inside(second_look *l, const weft_video_segment *range, 
 weft_status weft_video_refine(const video_job *job, const char *words, weft_video_segment *range, bool *confirmed,
                               weft_error *err) {
     second_look l = {.job = job, .words = words, .least = words_in(words, range->caption)};
-    double inside, first, last, segment = job->options->segment;
+    double inside = range->begins, first, last, segment = job->options->segment;
     WEFT_TRY(find_inside(&l, range, &inside, confirmed, err));
     if (!*confirmed) return WEFT_OK;
     WEFT_TRY(find_edge(&l, inside, fmax(floor(range->begins - segment), -1), &first, err));
