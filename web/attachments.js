@@ -3,7 +3,7 @@
 import { signal } from "@preact/signals";
 import { ApiError, describeDocument, documentPage } from "./api.js";
 import { t } from "./i18n/index.js";
-import { changePicture, fetchPicture, pictureDataUrl, pictureOf, setPicture } from "./pictures.js";
+import { changePicture, decode, fetchPicture, pictureDataUrl, pictureOf, setPicture } from "./pictures.js";
 import { cleanRange, pagesOf } from "./ranges.js";
 import { uid } from "./uid.js";
 import { isStored, uploadFile } from "./uploads.js";
@@ -300,9 +300,8 @@ export function pageOf(document, page, width) {
   queue.push(async () => {
     try {
       const blob = await patiently(() => documentPage(fileId, page, width, passwords.get(document.id) ?? ""));
-      const bitmap = await createImageBitmap(blob).catch(() => null);
-      const size = bitmap ? { width: bitmap.width, height: bitmap.height } : { width, height: Math.round(width * 1.414) };
-      bitmap?.close();
+      const image = await decode(blob);
+      const size = { width: image.naturalWidth, height: image.naturalHeight };
       const picture = { id: key, name: `${document.name}, ${t().page(page)}`, type: blob.type, blob, ...size };
       keepPage(key, { picture, url: URL.createObjectURL(blob) });
     } catch {

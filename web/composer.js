@@ -8,7 +8,7 @@ import { html } from "./html.js";
 import { Icon } from "./icons.js";
 import { fmt, fmtTime, t } from "./i18n/index.js";
 import { pictureOf } from "./pictures.js";
-import { plan, shrink } from "./plan.js";
+import { plan, planFault, shrink } from "./plan.js";
 import { current, currentRun, draftPictures, draftText, model, notice, openId } from "./store.js";
 
 /** @type {HTMLInputElement | null} */
@@ -26,7 +26,7 @@ const touch = matchMedia("(hover: none)");
 /** Tokens and time of the draft, or that it does not fit. */
 function PlanLine() {
   const known = plan.value;
-  if (!known) return null;
+  if (!known) return planFault.value && html`<p class="composer-plan over" role="status">${planFault.value}</p>`;
   const time = known.seconds ? fmtTime(known.seconds.total * 1000) : "";
   return html`<p class=${known.fits ? "composer-plan" : "composer-plan over"} role="status">
     ${t().planLine(fmt(known.prompt_tokens), fmt(known.context_length), time, known.fits)}

@@ -68,6 +68,9 @@ export function highlight(code, language) {
 /** @type {Links} */
 let links = { pages: false, times: false };
 
+const AHEAD = 1000;
+const LINK_MAX = 300;
+
 /** What of a text, from its beginning, leads to a page or a time. @param {string} src */
 function firstLink(src) {
   const page = links.pages ? firstCitation(src) : null;
@@ -85,9 +88,14 @@ function firstLink(src) {
 const intoThePage = {
   name: "intoThePage",
   level: /** @type {const} */ ("inline"),
-  start: (/** @type {string} */ src) => firstLink(src)?.index,
+  // Asked at every piece of text, so it looks ahead a little way only: beyond that the text is cut, and asked about anew.
+  start(/** @type {string} */ src) {
+    if (!links.pages && !links.times) return undefined;
+    const at = firstLink(src.slice(0, AHEAD + LINK_MAX))?.index ?? AHEAD;
+    return at < src.length ? Math.min(at, AHEAD) : undefined;
+  },
   tokenizer(/** @type {string} */ src) {
-    const link = firstLink(src);
+    const link = firstLink(src.slice(0, LINK_MAX));
     return link?.index === 0 ? { type: "intoThePage", raw: link.raw, href: link.href } : undefined;
   },
   renderer: (/** @type {any} */ token) => `<a class="cite" href="${escapeHtml(token.href)}">${escapeHtml(token.raw)}</a>`,

@@ -36,7 +36,7 @@ function show(id, entry) {
 }
 
 /** @param {Blob} blob @returns {Promise<HTMLImageElement>} */
-function decode(blob) {
+export function decode(blob) {
   return new Promise((resolve, reject) => {
     const url = URL.createObjectURL(blob);
     const image = new Image();

@@ -1,7 +1,7 @@
 // What the draft would cost, asked of the server before anything is sent: a line under the composer. Only drafts with pictures
 // have one: words alone cost little and change with every key.
 import { computed, effect, signal } from "@preact/signals";
-import { planChat } from "./api.js";
+import { ApiError, planChat } from "./api.js";
 import { arriving, isValid } from "./attachments.js";
 import { messagesOf } from "./chat.js";
 import { changePicture, pictureOf } from "./pictures.js";
@@ -11,6 +11,9 @@ const WAIT_MS = 350;
 
 /** The latest draft's plan; null: none, or not known yet. @type {import("@preact/signals").Signal<Plan | null>} */
 export const plan = signal(null);
+
+/** Why the server would refuse the draft, in its words. */
+export const planFault = signal("");
 
 /** What of the draft's attachments is sent, as text: null while one of them cannot be sent yet. */
 const draftKey = computed(() => {
@@ -32,6 +35,7 @@ export function followDraft() {
     const pictures = draftPictures.peek();
     asking?.abort();
     plan.value = null;
+    planFault.value = "";
     if (!key || !pictures.length || !chosen || chosen.weft?.vision === false) return;
     const mine = (asking = new AbortController());
     setTimeout(async () => {
@@ -39,7 +43,11 @@ export function followDraft() {
       /** @type {UserTurn} */
       const draft = { id: "", role: "user", text: "", pictures };
       const { messages } = await messagesOf([...turns, draft]);
-      const found = await planChat({ model: chosen.id, messages }, mine.signal).catch(() => null);
+      const found = await planChat({ model: chosen.id, messages }, mine.signal).catch((error) => {
+        // What is busy or not there now says so when the question is sent.
+        if (!mine.signal.aborted && error instanceof ApiError && error.status >= 400 && error.status < 500) planFault.value = error.message;
+        return null;
+      });
       if (!mine.signal.aborted) plan.value = found;
     }, WAIT_MS);
   });

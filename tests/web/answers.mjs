@@ -93,6 +93,7 @@ export function answerTo(question, pictures) {
       ])}`,
     };
   }
+  if (has("brackets")) return { text: `${"[".repeat(8000)} ${"words and ".repeat(400)} 00:00:05 ${"1:".repeat(3000)} ${"numbers, ".repeat(300)} [p. 2]` };
   if (has("when", "何时")) return { text: "The circle comes in at [00:00:02 - 00:00:04] and leaves at [0:06]. Between them, 1.0 - 1.5 seconds, nothing moves." };
   if (has("hostile")) return { text: hostile };
   if (has("think", "why")) {

@@ -308,6 +308,22 @@ describe("documents", () => {
     assert.equal(await number.inputValue(), "3");
   }));
 
+  test("a citation far down a line is found, and a flood of brackets is only text", onPage({}, async (page) => {
+    await dropBytes(page, { name: "report-40.pdf", text: PDF });
+    await ready(page);
+    await dropBytes(page, { name: "old.avi", type: "", size: 500 });
+    await page.locator(".card .card-fields").nth(1).waitFor();
+    await askText(page, "brackets");
+    await answered(page);
+    assert.deepEqual(await page.locator("a.cite").allInnerTexts(), ["00:00:05", "[p. 2]"]);
+  }));
+
+  test("what the server would refuse is said before it is sent", onPage({}, async (page) => {
+    await page.route("**/v1/media/plan", (route) => route.fulfill({ status: 400, json: { error: { message: "report-4.pdf: this page is broken", code: "invalid_media" } } }));
+    await dropBytes(page, { name: "report-4.pdf", text: PDF });
+    await page.locator(".composer-plan.over", { hasText: "this page is broken" }).waitFor();
+  }));
+
   test("without a document, what looks like a citation stays text", onPage({}, async (page) => {
     await askText(page, "What was the revenue?");
     await answered(page);
