@@ -23,7 +23,8 @@ weft_layer(decoder LINK weft_weights weft_text)
 weft_layer(net LINK weft_base PkgConfig::CURL)
 weft_layer(engine LINK weft_vision weft_decoder weft_net)
 weft_layer(store LINK weft_base PkgConfig::SQLITE PkgConfig::GNUTLS)
-weft_layer(server LINK weft_engine weft_store PkgConfig::MICROHTTPD PkgConfig::PNG)
+weft_layer(video LINK weft_engine weft_store)
+weft_layer(server LINK weft_video PkgConfig::MICROHTTPD PkgConfig::PNG)
 weft_layer(cli LINK weft_server)
 
 # Packing is byte loops in plain C that only vectorise at this level.

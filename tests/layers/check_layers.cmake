@@ -1,7 +1,7 @@
 # The layer rule: a folder of src/ includes only its own files and those of the folders below it.
 #
 #   base < kernels < weights, text, media < vision, decoder < engine < weft.h < server, cli, agent
-#   base < net < engine; base < store < server, cli
+#   base < net < engine; base < store < video < server, cli; weft.h < video
 #
 # worker is beside all of it: programs of their own that see base and media, and that nobody includes.
 #
@@ -20,11 +20,12 @@ set(below_decoder base kernels weights text)
 set(below_net base)
 set(below_engine base net kernels weights text media vision decoder)
 set(below_store base)
-set(below_server base store)
+set(below_video base store)
+set(below_server base store video)
 set(below_agent base)
-set(below_cli base store server agent)
-set(layers base net kernels weights text media worker vision decoder engine store server agent cli)
-set(public_readers engine server agent cli) # who may include weft.h
+set(below_cli base store video server agent)
+set(layers base net kernels weights text media worker vision decoder engine store video server agent cli)
+set(public_readers engine video server agent cli) # who may include weft.h
 
 set(faults "")
 set(checked 0)
@@ -40,7 +41,7 @@ foreach(layer ${layers})
         continue() # the vocabulary of errors, shared by all
       elseif(path STREQUAL "weft.h")
         if(NOT layer IN_LIST public_readers)
-          list(APPEND faults "${name} includes weft.h: only the engine and the faces may")
+          list(APPEND faults "${name} includes weft.h: only the engine, video and the faces may")
         endif()
       elseif(path MATCHES "^([a-z]+)/")
         set(target ${CMAKE_MATCH_1})

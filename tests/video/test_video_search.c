@@ -1,5 +1,5 @@
 /* Ranges of a search: hits that follow each other join, edges are found to the second whichever way the model tells. */
-#include "cli/video.h"
+#include "video/video.h"
 
 #include <math.h>
 
@@ -11,7 +11,7 @@ static double event_begins, event_ends; /* seconds */
 static int asked;
 
 /* A model that sees the event in the first frame of a clip; what it says depends on its manner. */
-static weft_status ask(const video_job *job, const char *text, double from, double to, double fps, char *answer,
+static weft_status ask(const weft_video_job *job, const char *text, double from, double to, double fps, char *answer,
                        size_t size, weft_error *err) {
     (void)job;
     (void)fps;
@@ -51,8 +51,8 @@ static void check_join(void) {
 
 static void check_range(int how, double begins, double ends, double duration, int64_t first, int64_t last,
                         bool confirmed) {
-    static const video_options options = {.segment = 10, .closer_fps = 2, .prompt = "Describe."};
-    video_job job = {.options = &options, .duration = duration, .ask = ask};
+    weft_video_job job = {
+        .settings = {.segment = 10, .closer_fps = 2, .prompt = "Describe."}, .duration = duration, .ask = ask};
     static weft_video_segment range;
     weft_error err;
     bool found = !confirmed;

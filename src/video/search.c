@@ -1,22 +1,13 @@
 /* From captions that have the words to ranges of time: hits that follow each other become one range, whose edges are
  * then looked for to the second, by asking about single seconds at a higher rate. */
 #include <ctype.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#include "cli/video.h"
-
-void weft_video_clock(double seconds, bool milliseconds, char *text, size_t size) {
-    long long ms = (long long)(seconds * 1000 + 0.5), s = ms / 1000;
-    if (milliseconds)
-        snprintf(text, size, "%02lld:%02lld:%02lld,%03lld", s / 3600, s / 60 % 60, s % 60, ms % 1000);
-    else
-        snprintf(text, size, "%02lld:%02lld:%02lld", s / 3600, s / 60 % 60, s % 60);
-}
+#include "video/video.h"
 
 /* ---- what a second shows --------------------------------------------------------------------------------------- */
 
@@ -27,7 +18,7 @@ enum {
 
 /* How the model is asked: directly, or, where its yes and no tell nothing, by its caption's words. */
 typedef struct second_look {
-    const video_job *job;
+    const weft_video_job *job;
     const char *words;
     bool by_caption;
     int least; /* words that a caption must have */
@@ -52,13 +43,13 @@ static int words_in(const char *words, const char *caption) {
 
 /* Whether second `at` shows it. */
 static weft_status look(const second_look *l, double at, bool *shown, weft_error *err) {
-    static char answer[WEFT_CAPTION_MAX];
+    char answer[WEFT_CAPTION_MAX];
     char question[2048];
-    const video_options *o = l->job->options;
+    const weft_video_settings *settings = &l->job->settings;
     double to = fmin(at + 1, l->job->duration);
     snprintf(question, sizeof question, "Does this show: %.1500s? Answer yes or no.", l->words);
-    WEFT_TRY(
-        l->job->ask(l->job, l->by_caption ? o->prompt : question, at, to, o->closer_fps, answer, sizeof answer, err));
+    WEFT_TRY(l->job->ask(l->job, l->by_caption ? settings->prompt : question, at, to, settings->closer_fps, answer,
+                         sizeof answer, err));
     *shown = l->by_caption ? words_in(l->words, answer) >= l->least : strncasecmp(answer, "yes", 3) == 0;
     return WEFT_OK;
 }
@@ -86,7 +77,7 @@ static weft_status find_edge(const second_look *l, double shown, double other, d
 /* A second inside the range that shows it, with the way of asking that tells it from one well outside. */
 static weft_status find_inside(second_look *l, const weft_video_segment *range, double *inside, bool *found,
                                weft_error *err) {
-    double length = range->ends - range->begins, apart = 1.5 * l->job->options->segment;
+    double length = range->ends - range->begins, apart = 1.5 * l->job->settings.segment;
     double outside = range->begins - apart >= 0 ? floor(range->begins - apart) : ceil(range->ends + apart);
     *found = false;
     for (int way = 0; way < 2 && !*found; way++) {
@@ -104,10 +95,10 @@ static weft_status find_inside(second_look *l, const weft_video_segment *range, 
     return WEFT_OK;
 }
 
-weft_status weft_video_refine(const video_job *job, const char *words, weft_video_segment *range, bool *confirmed,
+weft_status weft_video_refine(const weft_video_job *job, const char *words, weft_video_segment *range, bool *confirmed,
                               weft_error *err) {
     second_look l = {.job = job, .words = words, .least = words_in(words, range->caption)};
-    double inside = range->begins, first, last, segment = job->options->segment;
+    double inside = range->begins, first, last, segment = job->settings.segment;
     WEFT_TRY(find_inside(&l, range, &inside, confirmed, err));
     if (!*confirmed) return WEFT_OK;
     WEFT_TRY(find_edge(&l, inside, fmax(floor(range->begins - segment), -1), &first, err));
@@ -156,30 +147,34 @@ static bool shown_before(const weft_video_segment *hits, int i) {
     return false;
 }
 
-weft_status weft_video_show(const video_job *job, const char *words, weft_video_segment *hits, int count,
-                            weft_error *err) {
-    json_t *list = json_array();
-    weft_status status = WEFT_OK;
+static weft_status show(const weft_video_job *job, const char *words, weft_video_segment *hits, int count, bool refine,
+                        void (*found)(void *, const weft_video_range *), void *context, weft_error *err) {
+    weft_video_range range;
     count = weft_video_join(words, hits, count);
-    for (int i = 0; i < count && status == WEFT_OK; i++) {
+    for (int i = 0; i < count; i++) {
         bool confirmed = false;
-        if (!job->options->no_refine) status = weft_video_refine(job, words, &hits[i], &confirmed, err);
-        if (status != WEFT_OK) break;
+        if (refine) WEFT_TRY(weft_video_refine(job, words, &hits[i], &confirmed, err));
         if (shown_before(hits, i)) continue;
-        char from[32], to[32], range[80];
+        char from[32], to[32];
         weft_video_clock(hits[i].begins, false, from, sizeof from);
         weft_video_clock(hits[i].ends, false, to, sizeof to);
-        snprintf(range, sizeof range, "[%s - %s]", from, to);
-        if (!job->options->as_json) printf("%s%s %s\n", range, confirmed ? " (seen again)" : "", hits[i].caption);
-        json_array_append_new(list, json_pack("{s:f, s:f, s:s, s:s, s:b, s:f}", "begin", hits[i].begins, "end",
-                                              hits[i].ends, "range", range, "caption", hits[i].caption, "confirmed",
-                                              confirmed, "score", hits[i].score));
+        range.found = hits[i];
+        range.confirmed = confirmed;
+        snprintf(range.clock, sizeof range.clock, "[%s - %s]", from, to);
+        found(context, &range);
     }
-    if (status == WEFT_OK && job->options->as_json) {
-        char *text = json_dumps(list, JSON_INDENT(1));
-        puts(text ? text : "[]");
-        free(text);
-    }
-    json_decref(list);
+    return WEFT_OK;
+}
+
+weft_status weft_video_search(const weft_video_job *job, const char *words, int limit, bool refine,
+                              void (*found)(void *, const weft_video_range *), void *context, weft_error *err) {
+    if (limit < 1 || limit > WEFT_INDEX_HITS_MAX)
+        return weft_fail(err, WEFT_ERR_INVALID, "the limit of ranges is 1 to %d", WEFT_INDEX_HITS_MAX);
+    weft_video_segment *hits = calloc((size_t)limit, sizeof *hits);
+    if (!hits) return weft_fail(err, WEFT_ERR_MEMORY, "search: no memory");
+    int count = 0;
+    weft_status status = weft_video_index_find(job->index, job->video, words, limit, hits, &count, err);
+    if (status == WEFT_OK) status = show(job, words, hits, count, refine, found, context, err);
+    free(hits);
     return status;
 }
