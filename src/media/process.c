@@ -108,7 +108,11 @@ weft_status weft_media_process_start(weft_media_process *process, const char *na
 }
 
 void weft_media_process_adopt(weft_media_process *process, int socket) {
-    *process = (weft_media_process){.running = true, .socket = socket};
+    process->pid = 0;
+    process->running = true;
+    process->greeted = false;
+    process->guards = 0;
+    process->socket = socket;
     fcntl(socket, F_SETFL, O_NONBLOCK);
     weft_wire_reader_init(&process->reader);
 }
