@@ -69,6 +69,8 @@ class Phase:
     filler: int = 0                  # most lines of filler text in lessons of long recall; 0: none
     stored: float = 0.0              # share of picture batches that a browser drew (the store that `browser.py` fills)
     skip: tuple = ()                 # kinds of question that are not asked
+    warm: int = 0                    # steps over which the rate rises from a tenth, where new lessons would shake what is there
+    guided: float = 0.3              # weight of the guides of attention; 0: none
     favour: tuple = ()               # kinds of which two come first about each picture that has them
 
 
@@ -110,9 +112,11 @@ LONG = Plan("long", Shape(), (
     # What is there: few shapes, short answers.
     Phase("name", 1325, (("look", 3), ("recall", 1)), (Mix(SHAPES, SMALL),), texts=3, auxiliary=0.4, level=(0.34, 0.8), skip=BOXES),
     # The same questions and boxes: names find their place before words come.
-    Phase("boxes", 1000, (("look", 3), ("recall", 1)), (Mix(SHAPES, SMALL),), texts=3, auxiliary=0.4,
+    Phase("boxes", 850, (("look", 3), ("recall", 1)), (Mix(SHAPES, SMALL),), texts=3, auxiliary=0.4,
           weights={"place": 2.0}, level=(0.5, 0.8), favour=("place", *BOXES), stored=0.2),
-    Phase("place", 3000, (("look", 4), ("crops", 1), ("recall", 1)), (Mix(SHAPES, SMALL, 3), Mix({"shapes": 1, **SCREENS}, FULL, 1)), auxiliary=0.4, level=(0.6, 1.0)),
+    # Reading, which needs tens of thousands of crops, while shapes are kept warm.
+    Phase("letters", 500, (("crops", 6), ("look", 1), ("recall", 1)), (Mix(SHAPES, SMALL),), texts=3, auxiliary=0.4, crops=24, level=(0.6, 0.8), warm=60),
+    Phase("place", 3000, (("look", 4), ("crops", 1), ("recall", 1)), (Mix(SHAPES, SMALL, 1), Mix({"shapes": 1, **SCREENS}, FULL, 2)), auxiliary=0.4, level=(0.6, 1.0), warm=40),
     Phase("screens", 6000, (("look", 4), ("crops", 1), ("recall", 1)), (Mix(SHAPES, SMALL, 1), Mix({"shapes": 0.7, **SCREENS}, FULL, 2)), auxiliary=0.3,
           acts=0.2, chinese=0.06, filler=20, stored=0.35),
     # Pages and documents come from the browser's store alone; clips join.

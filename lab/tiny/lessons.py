@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from . import actions, browser, chat, chinese, clips, config, fonts, questions, scenes, words
+from . import actions, browser, chat, chinese, clips, config, fonts, guides, questions, scenes, words
 
 MASKED = -1e4
 
@@ -23,6 +23,8 @@ class Sequence:
         self.codec = codec
         self.ids, self.positions, self.segments, self.targets, self.visual = [], [], [], [], []
         self.answers = []            # (first, end, question): where each answer stands
+        self.asked = []              # (first token of the question's text, first token of its answer, question)
+        self.guides, self.at, self.head = [], 0, 0
         self.next, self.segment = 0, 0
 
     def tokens(self, ids, answer=False):
@@ -55,6 +57,7 @@ class Sequence:
             self.picture(rows, columns, "<|video_pad|>")
 
     def question(self, text):
+        self.at = len(self.ids)
         self.text(text)
         self.tokens(self.ending())
         self.text("\n<|im_start|>assistant\n")
@@ -66,6 +69,16 @@ class Sequence:
         start = len(self.ids)
         self.tokens(self.codec.encode(text) + tuple(self.ending()), answer=True)
         self.answers.append((start, len(self.ids), question))
+        self.asked.append((self.at, start, question))
+
+    def guide(self, place=None):
+        """Guides of all questions, for `collate`; place: where the scene's things stand, None when there is no scene."""
+        codec, self.guides = self.codec, []
+        for at, start, q in self.asked:
+            if place:
+                self.guides += guides.guide(q, place, (at, codec.spans(q.text)), (start, codec.spans(q.answer)))
+            self.guides += guides.copies(codec.encode(q.text), at, codec.encode(q.answer), start)
+        return self
 
 
 def sequence(codec, rng, asked, grid=None, head="") -> Sequence:
@@ -79,6 +92,7 @@ def sequence(codec, rng, asked, grid=None, head="") -> Sequence:
     s.text("<|im_start|>user\n")
     form = rng.random()
     if grid and form < 0.1:
+        s.at = len(s.ids)
         s.text(asked[0].text)
         s.picture(*grid)
         s.tokens(s.ending())
@@ -88,6 +102,7 @@ def sequence(codec, rng, asked, grid=None, head="") -> Sequence:
     if grid:
         s.picture(*grid)
     if head:
+        s.head = len(s.ids)
         s.text(head)
     if form < 0.3:
         for i, q in enumerate(asked):
@@ -119,12 +134,13 @@ def clip_sequence(codec, clip, asked) -> Sequence:
 
 def collate(sequences, pad: int) -> dict:
     """Padded tensors of a batch: ids, positions, mask, targets (already shifted by one), flat visual indices; and
-    `answers`: (first, end, question) of each answer as flat indices into the targets."""
+    `answers`: (first, end, question) of each answer as flat indices into the targets; `guides`: slot -> (flat indices of tokens,
+    where the attention of each should rest)."""
     length = (max(len(s.ids) for s in sequences) + 15) // 16 * 16
     batch = len(sequences)
     ids, targets = np.full((batch, length), pad), np.full((batch, length), -100)
     positions, segments = np.zeros((3, batch, length), np.int64), np.full((batch, length), -1)
-    visual, answers = [], []
+    visual, answers, guided = [], [], {}
     for b, s in enumerate(sequences):
         n = len(s.ids)
         ids[b, :n], segments[b, :n] = s.ids, s.segments
@@ -132,12 +148,23 @@ def collate(sequences, pad: int) -> dict:
         positions[:, b, :n] = np.array(s.positions).T
         visual += [b * length + v for v in s.visual]
         answers += [(b * length + start - 1, b * length + end - 1, q) for start, end, q in s.answers]
+        for slot, token, rest in s.guides:
+            guided.setdefault(slot, []).append((b * length + token, rest))
     seen = (segments[:, None, :] == 0) | (segments[:, None, :] == segments[:, :, None])
     seen &= np.tril(np.ones((length, length), bool))
     seen |= np.eye(length, dtype=bool)
     mask = np.where(seen, np.float32(0), np.float32(MASKED))[:, None]
     return dict(ids=torch.from_numpy(ids), positions=torch.from_numpy(positions), mask=torch.from_numpy(mask),
-                targets=torch.from_numpy(targets), visual=torch.tensor(visual, dtype=torch.long), answers=answers)
+                targets=torch.from_numpy(targets), visual=torch.tensor(visual, dtype=torch.long), answers=answers,
+                guides={slot: _guide_rows(rows, length) for slot, rows in guided.items()})
+
+
+def _guide_rows(rows, length):
+    """(flat indices of the guided tokens, bool [rows, length]: where each one's attention should rest)."""
+    rest = np.zeros((len(rows), length), bool)
+    for i, (_, tokens) in enumerate(rows):
+        rest[i, tokens] = True
+    return torch.tensor([t for t, _ in rows]), torch.from_numpy(rest)
 
 
 def name_pieces(scene, codec, target) -> np.ndarray:
@@ -214,6 +241,8 @@ class Lessons:
         out = self._seen(made, grid)
         if with_text:
             packed = [sequence(self.codec, rng, self.ask(phase, s, rng), grid) for s in made]
+            for s, scene, boxes in zip(packed, made, out["heads"]["box"].tolist()):
+                s.guide(guides.of_picture(scene, boxes, s.visual))
             out.update(collate(packed, self.codec.ids["<|endoftext|>"]))
         return out
 
@@ -243,15 +272,17 @@ class Lessons:
             if rng.random() < phase.scenes:
                 mix = pick(rng, [(m, m.weight) for m in phase.mixes if m.sizes])
                 scene = scenes.make(pick(rng, mix.kinds.items()), rng, *pick(rng, mix.sizes.items()), self.paths, level, draw=False)
-                packed.append(sequence(self.codec, rng, self.ask(phase, scene, rng), head=questions.as_text(scene, rng)))
+                head = questions.as_text(scene, rng)
+                s = sequence(self.codec, rng, self.ask(phase, scene, rng), head=head)
+                packed.append(s.guide(guides.of_text(scene, head, self.codec.spans(head), s.head)))
             elif phase.filler and rng.random() < 0.3:
                 head, asked = chat.recall(rng, rng.randint(2, phase.filler), words.invented)
-                packed.append(sequence(self.codec, rng, asked, head=head))
+                packed.append(sequence(self.codec, rng, asked, head=head).guide())
             else:
                 asked = chat.questions(rng, 4)
                 if phase.chinese and rng.random() < 0.2:
                     asked.append(chinese.chat(rng))
-                packed.append(sequence(self.codec, rng, asked))
+                packed.append(sequence(self.codec, rng, asked).guide())
         return collate(packed, self.codec.ids["<|endoftext|>"])
 
 

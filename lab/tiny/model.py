@@ -15,6 +15,7 @@ from transformers.vision_utils import get_vision_interpolation_indices_and_weigh
 
 from . import fonts, scenes, words
 from .config import Shape
+from .guides import SLOTS
 
 EPSILON = 1e-6
 
@@ -173,10 +174,13 @@ class Forward:
                 rows_out.append(self.vision.deepstack_merger_list[taps.index(i)](x.reshape(batch * n, hidden)))
         return x, self.vision.merger(x.reshape(batch * n, hidden)), rows_out
 
-    def read(self, ids, positions, mask, visual=None, merged=None, deep=()):
+    def read(self, ids, positions, mask, visual=None, merged=None, deep=(), guides=None, resting=None):
         """ids [batch, length], positions [3, batch, length], mask [batch, 1, length, length] added to the scores.
 
         visual: flat indices of visual tokens; merged, deep: their rows. Returns hidden states [batch, length, hidden].
+        guides: slot -> (flat indices [n], bool [n, length]) as lessons give them; resting: receives slot -> the logarithm of the
+        attention [n] of that slot's head that rests where it should, and, around the layer of slot `aim`, "cells": the states of the
+        visual tokens before it, "aimed": those of the aiming tokens after it.
         """
         batch, length = ids.shape
         h = self.text.embed_tokens(ids)
@@ -193,11 +197,21 @@ class Forward:
             v = a.v_proj(x).view(batch, length, -1, a.head_dim).transpose(1, 2)
             q = q * cos + _rotate_half(q) * sin
             k = k * cos + _rotate_half(k) * sin
+            aiming = guides and "aim" in guides and i == SLOTS["aim"][0] and visual is not None
+            if aiming:
+                resting["cells"] = h.reshape(-1, width)[visual]
             k, v = k.repeat_interleave(a.num_key_value_groups, 1), v.repeat_interleave(a.num_key_value_groups, 1)
+            for slot, (tokens, rest) in (guides or {}).items():
+                at, head = SLOTS[slot]
+                if at == i and head < q.shape[1]:
+                    scores = (q[:, head] @ k[:, head].transpose(1, 2) * a.head_dim ** -0.5 + mask[:, 0]).flatten(0, 1)[tokens]
+                    resting[slot] = scores.masked_fill(~rest, float("-inf")).logsumexp(-1) - scores.logsumexp(-1)
             mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
             h = h + a.o_proj(mixed.transpose(1, 2).reshape(batch, length, -1))
             x = F.rms_norm(h, (width,), layer.post_attention_layernorm.weight, EPSILON)
             h = h + layer.mlp.down_proj(F.silu(layer.mlp.gate_proj(x)) * layer.mlp.up_proj(x))
+            if aiming:
+                resting["aimed"] = h.reshape(-1, width)[guides["aim"][0]]
             if i < len(deep):
                 h = h.reshape(-1, width).index_add(0, visual, deep[i]).view(batch, length, width)
         return F.rms_norm(h, (width,), self.text.norm.weight, EPSILON)
@@ -214,8 +228,30 @@ class Heads(nn.Module):
         self.colour = nn.Linear(shape.hidden, len(words.COLOUR_NAMES))
         self.box = nn.Linear(shape.hidden, 4 * 31)    # per side: hundreds 0..10, tens, units
         self.place = nn.Linear(shape.hidden, 4)       # the same box as four fractions: learned long before the digits
+        self.kept = nn.Linear(shape.hidden, 4)        # the same from a cell's state deep in the decoder
+        self.told = nn.Linear(shape.hidden, 4)        # the same from the state of a token that has just aimed at the cell
         self.characters = nn.Linear(shape.vision_hidden, 4 * len(words.CHARACTERS))
         self.name = nn.Parameter(torch.full((shape.hidden,), 3.0))
+
+    def carried(self, resting, aim, visual, box, length) -> tuple[dict, dict]:
+        """(losses, mean errors): does a cell's place reach the decoder's upper layers, and the token that aims at the cell?
+
+        resting: as `read` leaves it; aim: the guides of that slot; visual [cells]: flat indices; box [cells, 4], -1: none; length: of a
+        sequence. Both are needed: attention may rest on the right cell for hundreds of steps before anything of its place comes over.
+        """
+        box = box.flatten(0, 1)
+        cell = torch.full((int(visual.max()) + length + 1,), -1)
+        cell[visual] = torch.arange(len(visual))
+        tokens, rest = aim
+        aimed = cell[tokens // length * length + rest.int().argmax(1)]
+        loss, error = {}, {}
+        for name, head, states, rows in (("kept", self.kept, resting["cells"], torch.arange(len(visual))), ("told", self.told, resting["aimed"], aimed)):
+            known = (rows >= 0) & (box[rows, 0] >= 0)
+            guess = head(F.rms_norm(states[known], states.shape[-1:], eps=EPSILON))
+            wanted = box[rows[known]] / 1000
+            loss[name] = 8 * F.smooth_l1_loss(guess, wanted, beta=0.03)
+            error[f"error {name}"] = (guess - wanted).abs().mean().detach()
+        return loss, error
 
     def losses(self, last, merged, target, embedding=None) -> tuple[dict, dict]:
         """(losses, accuracies) by head for one batch of equal pictures."""

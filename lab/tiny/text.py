@@ -50,9 +50,14 @@ class Codec:
         self.tokenizer = tokenizer
         self.ids = {text: tokenizer.token_to_id(text) for text, _ in ADDED}
         self.encode = functools.lru_cache(maxsize=65536)(self._encode)
+        self.spans = functools.lru_cache(maxsize=65536)(self._spans)
 
     def _encode(self, text: str) -> tuple[int, ...]:
         return tuple(self.tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def _spans(self, text: str) -> tuple[tuple[int, int], ...]:
+        """The characters (first, past the last) of each token of `text`."""
+        return tuple(self.tokenizer.encode(text, add_special_tokens=False).offsets)
 
     def decode(self, ids) -> str:
         return self.tokenizer.decode(list(ids), skip_special_tokens=False)

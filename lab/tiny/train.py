@@ -20,7 +20,7 @@ import safetensors.torch
 import torch
 import torch.nn.functional as F
 
-from . import config, evaluate, lessons, model as models, optimiser, text
+from . import config, evaluate, guides, lessons, model as models, optimiser, text
 
 REPORT_EVERY = 10
 PATIENCE = 1800       # seconds a process waits for the others before it takes them for dead
@@ -136,8 +136,9 @@ class Trainer:
         os.replace(part, self.file)
 
     def rate(self) -> float:
-        """Factor on the phase's rate: warm-up once, then constant; in a branch linear down to the floor."""
-        factor = min(1.0, (self.step + 1) / self.plan.warm)
+        """Factor on the phase's rate: warm-up once and at the beginning of phases that want it, then constant; in a branch linear down to the floor."""
+        phase, at = self.plan.phase_at(self.step)
+        factor = min(1.0, (self.step + 1) / self.plan.warm, 0.1 + 0.9 * at / phase.warm if phase.warm else 1.0)
         if self.branch:
             factor *= max(self.plan.floor, (self.ends - self.step) / self.branch)
         return factor
@@ -156,7 +157,18 @@ class Trainer:
             visual = part.get("visual")
         if "ids" in part:
             seen = merged is not None
-            hidden = self.forward.read(part["ids"], part["positions"], part["mask"], visual if seen else None, merged, deep)
+            resting = {}
+            hidden = self.forward.read(part["ids"], part["positions"], part["mask"], visual if seen else None, merged, deep,
+                                       part["guides"] if phase.guided else None, resting)
+            if "cells" in resting:
+                carried, errors = self.heads.carried(resting, part["guides"]["aim"], visual, part["heads"]["box"], part["ids"].shape[1])
+                for name, value in carried.items():
+                    loss = loss + phase.guided * value
+                for name, value in errors.items():
+                    report.setdefault(name, []).append(float(value))
+            for slot, logarithm in ((s, r) for s, r in resting.items() if s in guides.SLOTS):
+                loss = loss - phase.guided * logarithm.mean()
+                report.setdefault(f"{'' if seen else 'text '}look {slot}", []).append(float(logarithm.detach().exp().mean()))
             targets = part["targets"].flatten()
             known = targets >= 0
             logits = F.linear(hidden.flatten(0, 1)[known], self.model.lm_head.weight)

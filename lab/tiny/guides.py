@@ -1,0 +1,155 @@
+"""Where chosen heads of the decoder should look while it learns: from a name to the cells of the thing that it names.
+
+Finding a named thing takes three looks in a row, and a language model forms none of them before it has the others, so left
+alone the way from a name to its place stays a guess for thousands of steps. A guide names, for one token of a lesson, the tokens
+on which a head's attention should rest; training adds the negative logarithm of the attention that rests there (compare guided
+attention in speech synthesis, Tachibana et al. 2018, and supervised attention, Liu et al. 2016). Guides are derived from
+the scene as answers are. They shape weights only: nothing of them is in the shipped model.
+"""
+
+import json
+from collections import Counter
+
+# Guide -> (decoder layer, query head).
+SLOTS = {
+    "find": (2, 0),      # last token of a name -> where the named thing is
+    "copy": (2, 2),      # a token of an answer that the question holds too -> the token after it in the question
+    "recall": (3, 0),    # tokens of an answer -> last token of the name in the question
+    "aim": (4, 0),       # tokens of an answer -> where the thing is that they speak of
+}
+ORDERED = ("describe", "all boxes", "list")      # answers that go through the scene's elements in order
+
+
+class Place:
+    """Where each box of a scene stands in a sequence: visual tokens, or the tokens of a written scene."""
+
+    def __init__(self, scene, relative_boxes):
+        """relative_boxes: for each visual token, or pair of (tokens, box), the box 0..1000 that it belongs to."""
+        self.tokens = {}
+        self.scene = scene
+        for token, box in relative_boxes:
+            self.tokens.setdefault(tuple(box), []).append(token)
+
+    def of(self, *boxes) -> list[int]:
+        return [t for b in boxes if b is not None for t in self.tokens.get(tuple(b), ())]
+
+    def element(self, e) -> list[int]:
+        return self.of(self.scene.relative(e.box), self.scene.relative(e.switch) if e.switch else None)
+
+
+def of_picture(scene, boxes, visual) -> Place:
+    """boxes int [cells, 4] as the heads are taught (-1: none); visual: the cells' indices in the sequence."""
+    return Place(scene, [(t, [int(v) for v in b]) for t, b in zip(visual, boxes) if b[0] >= 0])
+
+
+def of_text(scene, head: str, spans, first: int) -> Place:
+    """Places in the written scene `head`, whose tokens (character spans `spans`) begin at index `first`."""
+    found = []
+    for e in scene.elements:
+        for box in (e.box, e.switch):
+            if box:
+                relative = scene.relative(box)
+                text = json.dumps(relative, separators=(",", ":"))
+                at = head.find(text)
+                if at >= 0 and head.find(text, at + 1) < 0:
+                    found += [(first + i, relative) for i, (a, b) in enumerate(spans) if a < at + len(text) and b > at]
+    return Place(scene, found)
+
+
+def _aliases(scene, boxes: bool) -> dict[str, object]:
+    """Text -> the one element that it can mean in this scene; boxes: written boxes too."""
+    names, shapes, colours = (Counter(getattr(e, k) for e in scene.elements) for k in ("name", "shape", "colour"))
+    found = {}
+    for e in scene.elements:
+        if boxes:
+            found[json.dumps(scene.relative(e.box), separators=(",", ":"))] = e
+        if scene.kind == "shapes":
+            if colours[e.colour] == 1:
+                found[f"{e.colour} shape"] = found[f"shape is {e.colour}"] = e
+            if shapes[e.shape] == 1:    # "no pink star" does not mean the one star
+                found[f"the {e.shape}"] = found[f'"{e.shape}'] = e
+        if names[e.name] == 1:
+            found[e.name] = e
+    return found
+
+
+def _mentions(text: str, aliases) -> list[tuple[int, object]]:
+    """(index of the last character, element) of each thing named, longest names first, no overlaps."""
+    taken, found = [], []
+    lower = text.lower()
+    for alias in sorted(aliases, key=len, reverse=True):
+        start, wanted = 0, alias.lower()
+        while (at := lower.find(wanted, start)) >= 0:
+            start = end = at + len(wanted)
+            whole = (not lower[at - 1:at].isalnum() or not wanted[0].isalnum()) and (not lower[end:end + 1].isalnum() or lower[end:end + 2] == "s ")
+            if whole and all(end <= a or at >= b for a, b in taken):
+                taken.append((at, end))
+                found.append((end - 1, aliases[alias]))
+    return sorted(found, key=lambda f: f[0])
+
+
+def _token_at(spans, character: int) -> int | None:
+    return next((i for i, (a, b) in enumerate(spans) if a <= character < b), None)
+
+
+def guide(question, place: Place, asked: tuple, answered: tuple) -> list[tuple[str, int, list[int]]]:
+    """(slot, token, tokens on which its attention should rest) of one question.
+
+    asked, answered: (index of the first token, character spans of the tokens) of the question's text and of its answer.
+    """
+    scene, found = place.scene, []
+    (q0, q_spans), (a0, a_spans) = asked, answered
+    end = a0 + len(a_spans)
+
+    def add(slot, token, targets):
+        targets = [t for t in targets if t <= token]
+        if targets:
+            found.append((slot, token, targets))
+
+    in_question = _mentions(question.text, _aliases(scene, True))
+    for at, e in in_question:
+        token = _token_at(q_spans, at)
+        if token is not None:
+            add("find", q0 + token, place.element(e))
+    ordered = _ordered(question.answer, scene) if question.kind in ORDERED else None
+    if ordered:
+        for (first, last), e in ordered:
+            targets = place.element(e)
+            for i, (a, b) in enumerate(a_spans):
+                if first <= a < last:
+                    add("aim", a0 + i - 1, targets)
+        return found
+    for at, e in _mentions(question.answer, _aliases(scene, False)):
+        token = _token_at(a_spans, at)
+        if token is not None:
+            add("find", a0 + token, place.element(e))
+    about = {id(e): e for _, e in in_question}
+    if len(about) == 1 or question.box:
+        targets = place.of(question.box) if question.box else place.element(next(iter(about.values())))
+        for token in range(a0 - 1, end):
+            add("aim", token, targets)
+            if len(about) == 1 and (named := _token_at(q_spans, in_question[0][0])) is not None:
+                add("recall", token, [q0 + named])
+    return found
+
+
+def _ordered(answer: str, scene):
+    """((first, last character), element) for an answer that names the elements in order; None when it does not. A part
+    goes from the end of the one before to the beginning of the next name."""
+    starts, at = [], 0
+    for e in scene.elements:
+        at = answer.lower().find(e.name.lower(), at)
+        if at < 0:
+            return None
+        starts.append(at)
+        at += len(e.name)
+    ends = starts[1:] + [len(answer)]
+    return [((0 if i == 0 else s, t), e) for i, (s, t, e) in enumerate(zip(starts, ends, scene.elements))]
+
+
+def copies(asked_ids, q0: int, answer_ids, a0: int) -> list[tuple[str, int, list[int]]]:
+    """Guides for pieces that an answer repeats from its question: both tokens of a pair stand there exactly once."""
+    pairs = {}
+    for i, pair in enumerate(zip(asked_ids, asked_ids[1:])):
+        pairs.setdefault(pair, []).append(q0 + i + 1)
+    return [("copy", a0 + i, pairs[pair]) for i, pair in enumerate(zip(answer_ids, answer_ids[1:])) if len(pairs.get(pair, ())) == 1]
