@@ -7,83 +7,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "kernels/kernels.h"
+#include "peaks.h"
 
 #if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
-static clockid_t bench_clock = CLOCK_MONOTONIC;
-
-static double now_s(void) {
-    struct timespec t;
-    clock_gettime(bench_clock, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-enum { PROBE_ROUNDS = 2000000 };
-
-#if defined(__x86_64__)
-#define CHAINS(STEP) STEP(0) STEP(1) STEP(2) STEP(3) STEP(4) STEP(5) STEP(6) STEP(7) STEP(8) STEP(9)
-
-__attribute__((target("avx2,fma"))) static double probe_fma(void) {
-    __m256 x = _mm256_set1_ps(0.999f), y = _mm256_set1_ps(0.001f);
-#define START(i) __m256 a##i = _mm256_set1_ps(i);
-#define STEP(i)                                                                                                        \
-    a##i = _mm256_fmadd_ps(a##i, x, y);                                                                                \
-    __asm__ volatile("" : "+x"(a##i));
-    CHAINS(START)
-    double start = now_s();
-    for (int r = 0; r < PROBE_ROUNDS; r++) {
-        CHAINS(STEP)
-    }
-    return (double)PROBE_ROUNDS * 10 * 16 / (now_s() - start);
-#undef START
-#undef STEP
-}
-
-__attribute__((target("avx2,fma"))) static double probe_pairs(void) {
-    __m256i x = _mm256_set1_epi32(3), y = _mm256_set1_epi32(5);
-#define START(i) __m256i a##i = _mm256_set1_epi32(i);
-#define STEP(i)                                                                                                        \
-    __asm__ volatile("" : "+x"(x));                                                                                    \
-    a##i = _mm256_add_epi32(a##i, _mm256_madd_epi16(x, y));                                                            \
-    __asm__ volatile("" : "+x"(a##i));
-    CHAINS(START)
-    double start = now_s();
-    for (int r = 0; r < PROBE_ROUNDS; r++) {
-        CHAINS(STEP)
-    }
-    return (double)PROBE_ROUNDS * 10 * 32 / (now_s() - start);
-#undef START
-#undef STEP
-}
-
-__attribute__((target("avx512f"))) static double probe_vnni(void) {
-    __m512i x = _mm512_set1_epi8(3), y = _mm512_set1_epi8(5);
-#define START(i) __m512i a##i = _mm512_set1_epi32(i);
-#define STEP(i)  __asm__ volatile("vpdpbusd %2, %1, %0" : "+v"(a##i) : "v"(x), "v"(y));
-    CHAINS(START)
-    double start = now_s();
-    for (int r = 0; r < PROBE_ROUNDS; r++) {
-        CHAINS(STEP)
-    }
-    return (double)PROBE_ROUNDS * 10 * 128 / (now_s() - start);
-#undef START
-#undef STEP
-}
-
 static void print_peaks(void) {
-    printf("peaks of one core: f32 FMA %.0f GFLOPS, 16-bit pairs %.0f GOPS (both AVX2)", probe_fma() / 1e9,
-           probe_pairs() / 1e9);
-    if (__builtin_cpu_supports("avx512vnni")) printf(", VPDPBUSD %.0f GOPS", probe_vnni() / 1e9);
+    printf("peaks of one core: f32 FMA %.0f GFLOPS, 16-bit pairs %.0f GOPS (both AVX2)", flops_avx2() / 1e9,
+           pairs_avx2() / 1e9);
+    if (__builtin_cpu_supports("avx512vnni")) printf(", VPDPBUSD %.0f GOPS", bytes_avx512_vnni() / 1e9);
     puts("");
 }
 #else
-static void print_peaks(void) {
-}
+static void print_peaks(void) {}
 #endif
 
 typedef struct bench {
@@ -91,9 +27,9 @@ typedef struct bench {
     weft_kv_format format;
     int head_dim, heads, kv_heads, rows;
     int64_t depth, pages;
-    char *slabs; /* [kv_heads][pages][2] */
+    char *slabs;                   /* [kv_heads][pages][2] */
     size_t key_bytes, value_bytes; /* of a slab */
-    float *q, *out; /* [rows][heads][head_dim] */
+    float *q, *out;                /* [rows][heads][head_dim] */
 } bench;
 
 /* The tasks of one layer as the decoder cuts them: a block of rows, all query heads of one kv head. */
@@ -118,9 +54,17 @@ static void body(void *context, int64_t begin, int64_t end, int thread) {
             k[p] = b->slabs + (size_t)(head * b->pages + p) * (b->key_bytes + b->value_bytes);
             v[p] = (const char *)k[p] + b->key_bytes;
         }
-        weft_attention_task task = {.q = q, .out = out, .rows = n, .head_dim = b->head_dim, .visible = visible,
-                                    .format = b->format, .k_pages = k, .v_pages = v, .kv_stride = b->head_dim,
-                                    .scale = 0.09f, .scratch = weft_compute_scratch(b->compute, thread)};
+        weft_attention_task task = {.q = q,
+                                    .out = out,
+                                    .rows = n,
+                                    .head_dim = b->head_dim,
+                                    .visible = visible,
+                                    .format = b->format,
+                                    .k_pages = k,
+                                    .v_pages = v,
+                                    .kv_stride = b->head_dim,
+                                    .scale = 0.09f,
+                                    .scratch = weft_compute_scratch(b->compute, thread)};
         weft_compute_kernels(b->compute)->attention(&task);
     }
     free(k);
@@ -131,10 +75,16 @@ static float noise(uint64_t *seed) {
     return (float)(int32_t)(*seed >> 32) / 2147483648.0f;
 }
 
-static void run(const weft_compute *compute, const char *name, weft_kv_format format, int dim, int heads, int kv_heads, int rows,
-                int64_t depth) {
-    bench b = {.compute = compute, .format = format, .head_dim = dim, .heads = heads, .kv_heads = kv_heads,
-               .rows = rows, .depth = depth, .pages = (depth + rows + WEFT_KV_PAGE_ROWS - 1) / WEFT_KV_PAGE_ROWS};
+static void run(const weft_compute *compute, const char *name, weft_kv_format format, int dim, int heads, int kv_heads,
+                int rows, int64_t depth) {
+    bench b = {.compute = compute,
+               .format = format,
+               .head_dim = dim,
+               .heads = heads,
+               .kv_heads = kv_heads,
+               .rows = rows,
+               .depth = depth,
+               .pages = (depth + rows + WEFT_KV_PAGE_ROWS - 1) / WEFT_KV_PAGE_ROWS};
     uint64_t seed = 1;
     b.key_bytes = weft_kv_slab_bytes(weft_kv_part(format, 0), dim);
     b.value_bytes = weft_kv_slab_bytes(weft_kv_part(format, 1), dim);
@@ -143,9 +93,9 @@ static void run(const weft_compute *compute, const char *name, weft_kv_format fo
     for (int64_t s = 0; s < b.pages * kv_heads * 2; s++)
         for (int r = 0; r < WEFT_KV_PAGE_ROWS; r++) {
             for (int d = 0; d < dim; d++) row[d] = noise(&seed);
-            weft_compute_kernels(compute)->kv_store(
-                b.slabs + (size_t)(s / 2) * (b.key_bytes + b.value_bytes) + (s % 2 ? b.key_bytes : 0),
-                weft_kv_part(format, (int)(s % 2)), dim, r, row);
+            weft_compute_kernels(compute)->kv_store(b.slabs + (size_t)(s / 2) * (b.key_bytes + b.value_bytes) +
+                                                        (s % 2 ? b.key_bytes : 0),
+                                                    weft_kv_part(format, (int)(s % 2)), dim, r, row);
         }
     size_t values = (size_t)rows * (size_t)heads * (size_t)dim;
     b.q = malloc(values * sizeof(float));
@@ -191,7 +141,8 @@ int main(int argc, char **argv) {
     static const struct {
         const char *name;
         weft_kv_format format;
-    } formats[] = {{"f32", WEFT_KV_F32}, {"f16", WEFT_KV_F16}, {"q8", WEFT_KV_Q8}, {"q8q4", WEFT_KV_Q8Q4}, {"q4", WEFT_KV_Q4}};
+    } formats[] = {
+        {"f32", WEFT_KV_F32}, {"f16", WEFT_KV_F16}, {"q8", WEFT_KV_Q8}, {"q8q4", WEFT_KV_Q8Q4}, {"q4", WEFT_KV_Q4}};
     for (size_t f = 0; f < sizeof formats / sizeof formats[0]; f++) {
         run(compute, formats[f].name, formats[f].format, 128, heads, kv_heads, 256, 4096);
         run(compute, formats[f].name, formats[f].format, 128, heads, kv_heads, 1, 8192);

@@ -7,98 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "kernels/packed.h"
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
+#include "peaks.h"
 
 enum { ROWS = 2560, COLS = 9728, BATCH_MAX = 512, REPEATS = 5 };
 
-/* With one thread its own CPU time counts, which other work on the machine disturbs less. */
-static clockid_t bench_clock = CLOCK_MONOTONIC;
-
-static double now_s(void) {
-    struct timespec t;
-    clock_gettime(bench_clock, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* ---- what the machine can do ---- */
-
-enum { PROBE_ROUNDS = 2000000 };
-
-#if defined(__x86_64__)
-/* Ten independent chains hide the latency of a fused multiply-add; the empty asm keeps the compiler from folding them.
- */
-#define CHAINS(STEP) STEP(0) STEP(1) STEP(2) STEP(3) STEP(4) STEP(5) STEP(6) STEP(7) STEP(8) STEP(9)
-
-__attribute__((target("avx2,fma"))) static double flops_avx2(void) {
-    __m256 x = _mm256_set1_ps(0.999f), y = _mm256_set1_ps(0.001f);
-#define START(i) __m256 a##i = _mm256_set1_ps(i);
-#define STEP(i)                                                                                                        \
-    a##i = _mm256_fmadd_ps(a##i, x, y);                                                                                \
-    __asm__ volatile("" : "+x"(a##i));
-    CHAINS(START)
-    double start = now_s();
-    for (int r = 0; r < PROBE_ROUNDS; r++) {
-        CHAINS(STEP)
-    }
-    return (double)PROBE_ROUNDS * 10 * 16 / (now_s() - start);
-#undef START
-#undef STEP
-}
-
-/* The byte product of AVX2 with the sum of its 16-bit chain. */
-__attribute__((target("avx2"))) static double bytes_avx2(void) {
-    __m256i x = _mm256_set1_epi8(3), y = _mm256_set1_epi8(5);
-#define START(i) __m256i a##i = _mm256_set1_epi8(i);
-#define STEP(i)                                                                                                        \
-    a##i = _mm256_add_epi16(a##i, _mm256_maddubs_epi16(x, y));                                                         \
-    __asm__ volatile("" : "+x"(a##i), "+x"(x));
-    CHAINS(START)
-    double start = now_s();
-    for (int r = 0; r < PROBE_ROUNDS; r++) {
-        CHAINS(STEP)
-    }
-    return (double)PROBE_ROUNDS * 10 * 64 / (now_s() - start);
-#undef START
-#undef STEP
-}
-
-/* VPDPBUSD, spelt as assembly: compilers of this age want a whole level switched on for it. */
-__attribute__((target("avx512f"))) static double bytes_avx512_vnni(void) {
-    __m512i x = _mm512_set1_epi8(3), y = _mm512_set1_epi8(5);
-#define START(i) __m512i a##i = _mm512_set1_epi32(i);
-#define STEP(i)  __asm__ volatile("vpdpbusd %2, %1, %0" : "+v"(a##i) : "v"(x), "v"(y));
-    CHAINS(START)
-    double start = now_s();
-    for (int r = 0; r < PROBE_ROUNDS; r++) {
-        CHAINS(STEP)
-    }
-    return (double)PROBE_ROUNDS * 10 * 128 / (now_s() - start);
-#undef START
-#undef STEP
-}
-
-__attribute__((target("avx512f"))) static double flops_avx512(void) {
-    __m512 x = _mm512_set1_ps(0.999f), y = _mm512_set1_ps(0.001f);
-#define START(i) __m512 a##i = _mm512_set1_ps(i);
-#define STEP(i)                                                                                                        \
-    a##i = _mm512_fmadd_ps(a##i, x, y);                                                                                \
-    __asm__ volatile("" : "+v"(a##i));
-    CHAINS(START)
-    double start = now_s();
-    for (int r = 0; r < PROBE_ROUNDS; r++) {
-        CHAINS(STEP)
-    }
-    return (double)PROBE_ROUNDS * 10 * 32 / (now_s() - start);
-#undef START
-#undef STEP
-}
-#endif
 
 typedef struct probe {
     const char *level;
@@ -324,10 +239,11 @@ int main(int argc, char **argv) {
         fprintf(stderr, "%s\n", err.message);
         return 1;
     }
-    double flops = peak_flops(compute, false, 0.3), bytes_peak = peak_flops(compute, true, 0.3), bandwidth = peak_read(compute);
+    double flops = peak_flops(compute, false, 0.3), bytes_peak = peak_flops(compute, true, 0.3),
+           bandwidth = peak_read(compute);
     printf("%s, %d threads: peak %.1f GFLOPS f32, %.1f GOPS int8, memory %.1f GB/s; out[m, %d] = x[m, %d] W^T\n",
-           weft_compute_kernels(compute)->level, weft_pool_threads(weft_compute_pool(compute)), flops / 1e9, bytes_peak / 1e9,
-           bandwidth / 1e9, ROWS, COLS);
+           weft_compute_kernels(compute)->level, weft_pool_threads(weft_compute_pool(compute)), flops / 1e9,
+           bytes_peak / 1e9, bandwidth / 1e9, ROWS, COLS);
     for (int type = 0; type < WEFT_TYPE_COUNT; type++)
         if (!type_name || strcmp(type_name, weft_type_name(type)) == 0) {
             bench_matmul(compute, type, false, flops, bandwidth);
