@@ -159,8 +159,8 @@ static bool allow_calls(scmp_filter_ctx filter, bool threads) {
     const scmp_datum_t thread = CLONE_VM | CLONE_THREAD; /* clone3, whose flags cannot be seen here, is refused: glibc then takes clone */
     if (threads) ok = ok && seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, thread, thread)) == 0;
     /* memory never becomes executable; records go over one socket; a signal reaches nobody else (abort) */
-    const struct scmp_arg_cmp data = SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0), own_socket = SCMP_A0(SCMP_CMP_EQ, WEFT_WIRE_FD),
-                              myself = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid());
+    const struct scmp_arg_cmp data = SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0), own_socket = SCMP_A0(SCMP_CMP_EQ, WEFT_WIRE_FD, 0),
+                              myself = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0);
     ok = ok && seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, data) == 0;
     (void)seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap2), 1, data);
     ok = ok && seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, data) == 0;

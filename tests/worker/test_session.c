@@ -1,5 +1,5 @@
-/* Workers through a session: pictures and frames arrive, the sandbox stops what a decoder that was taken over would do, and whatever
- * a worker does is one error of one call. WEFT_MEDIA names the folder of the workers, WEFT_MISBEHAVE that of misbehave.c's. */
+/* Workers through a session: pictures and frames arrive, what is cancelled ends. WEFT_MEDIA names the folder of the
+ * workers, WEFT_MISBEHAVE that of misbehave.c's. What the sandbox stops: test_attacks.c. */
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -68,7 +68,8 @@ static void heic(void) {
     } else {
         CHECK_OK(status, err);
         double sum = 0, squares = 0;
-        for (int64_t i = 0; status == WEFT_OK && i < 96 * 64 * 3; i++) sum += image.rgb[i], squares += (double)image.rgb[i] * image.rgb[i];
+        for (int64_t i = 0; status == WEFT_OK && i < 96 * 64 * 3; i++)
+            sum += image.rgb[i], squares += (double)image.rgb[i] * image.rgb[i];
         CHECK(image.width == 96 && image.height == 64);
         double mean = sum / (96 * 64 * 3), deviation = sqrt(squares / (96 * 64 * 3) - mean * mean);
         CHECK_MSG(fabs(mean - 127) < 10 && fabs(deviation - 85) < 10, "mean %g, deviation %g", mean, deviation);
@@ -148,74 +149,6 @@ static void clips(void) {
 
 /* ---- a worker that was taken over ------------------------------------------------------------------------------- */
 
-static weft_status perform(weft_media_session *session, const char *deed, weft_error *err) {
-    char bytes[64] = "\xFF\xD8\xFF";
-    weft_image image;
-    memcpy(bytes + 3, deed, strlen(deed));
-    int fd = share(bytes, 3 + strlen(deed));
-    weft_status status = weft_media_read_image(session, fd, &image, err);
-    if (status == WEFT_OK) CHECK(image.width == 4 && image.height == 2 && image.rgb[0] == 0x5A);
-    close(fd);
-    return status;
-}
-
-static void attacks(void) {
-    static const struct {
-        const char *deed;
-        weft_status status;
-        const char *message;
-    } table[] = {
-        {"open", WEFT_ERR_FORMAT, "open: "}, /* permission denied; no such file where a sanitizer may ask */
-        {"create", WEFT_ERR_FORMAT, "create: "},
-        {"fork", WEFT_ERR_FORMAT, "fork: Operation not permitted"},
-        {"socket", WEFT_ERR_FORMAT, "the decoder was stopped by its sandbox"},
-        {"exec", WEFT_ERR_FORMAT, "the decoder was stopped by its sandbox"},
-        {"kill", WEFT_ERR_FORMAT, "the decoder was stopped by its sandbox"},
-        {"ptrace", WEFT_ERR_FORMAT, "the decoder was stopped by its sandbox"},
-        {"mount", WEFT_ERR_FORMAT, "the decoder was stopped by its sandbox"},
-        {"namespace", WEFT_ERR_FORMAT, "the decoder was stopped by its sandbox"},
-        {"code", WEFT_ERR_FORMAT, "the decoder was stopped by its sandbox"},
-#ifndef __SANITIZE_ADDRESS__ /* which needs the address space, and has signals of its own */
-        {"memory", WEFT_ERR_FORMAT, "memory: Cannot allocate memory"},
-        {"crash", WEFT_ERR_FORMAT, "the decoder crashed on this file"},
-        {"abort", WEFT_ERR_FORMAT, "the decoder crashed on this file"},
-#endif
-        {"exit", WEFT_ERR_INTERNAL, "exit status 7"},
-        {"hang", WEFT_ERR_LIMIT, "took over 4 seconds"},
-        {"huge size", WEFT_ERR_FORMAT, "broke its protocol"},
-        {"negative size", WEFT_ERR_FORMAT, "broke its protocol"},
-        {"no such record", WEFT_ERR_FORMAT, "broke its protocol"},
-        {"long record", WEFT_ERR_FORMAT, "broke its protocol"},
-        {"early done", WEFT_ERR_FORMAT, "broke its protocol"},
-        {"frames", WEFT_ERR_FORMAT, "broke its protocol"},
-        {"message", WEFT_ERR_FORMAT, "???[31ma message"},
-    };
-    weft_media_limits limits = weft_media_default_limits;
-    limits.seconds_max = 4;
-    weft_media_session *session = open_session(&limits);
-    weft_error err;
-    CHECK_OK(perform(session, "paint", &err), err);
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        weft_status status = perform(session, table[i].deed, &err);
-        CHECK_MSG(status == table[i].status && strstr(err.message, table[i].message), "%s: status %d: %s", table[i].deed, status, err.message);
-        weft_status after = perform(session, "paint", &err); /* the same worker, or a fresh one */
-        CHECK_MSG(after == WEFT_OK, "after %s: %s", table[i].deed, err.message);
-    }
-    CHECK(access("/tmp/weft-was-here", F_OK) != 0);
-    weft_media_session_free(session);
-}
-
-static void processor_time(void) {
-    weft_media_limits limits = weft_media_default_limits;
-    limits.seconds_max = 100;
-    limits.cpu_seconds_max = 1;
-    weft_media_session *session = open_session(&limits);
-    weft_error err;
-    CHECK_INT(perform(session, "spin", &err), WEFT_ERR_LIMIT);
-    CHECK(strstr(err.message, "processor time") != NULL);
-    weft_media_session_free(session);
-}
-
 static int begin(weft_media_session *session, const char *deed) {
     char bytes[64] = "\xFF\xD8\xFF";
     weft_error err;
@@ -239,30 +172,6 @@ static void cancelling(void) {
     CHECK(waitpid(-1, NULL, WNOHANG) == -1);
 }
 
-/* A server that is killed takes its workers along: orphans come to this process, which waits until none is left. */
-static void orphans(void) {
-    CHECK(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0);
-    fflush(NULL);
-    pid_t server = fork();
-    if (server == 0) {
-        weft_error err;
-        bool ready;
-        weft_media_session *session = open_session(NULL);
-        begin(session, "hang");
-        weft_media_wait(session, 500, &ready, &err);
-        raise(SIGKILL);
-    }
-    int how = 0, ended = 0;
-    double deadline = weft_now_ms() + 20000;
-    for (pid_t got = 0; got >= 0 && weft_now_ms() < deadline;) {
-        got = waitpid(-1, &how, WNOHANG);
-        ended += got > 0;
-        if (got == 0) usleep(10000);
-    }
-    CHECK_MSG(waitpid(-1, NULL, WNOHANG) == -1, "%d ended, others live on", ended);
-    CHECK(ended >= 2);
-}
-
 static void missing_program(void) {
     weft_error err;
     weft_image image;
@@ -284,10 +193,7 @@ int main(void) {
     const char *folder = getenv("WEFT_MISBEHAVE");
     CHECK(folder != NULL);
     setenv("WEFT_MEDIA", folder ? folder : "", 1);
-    attacks();
-    processor_time();
     cancelling();
-    orphans();
     missing_program();
     return testing_summary();
 }
