@@ -99,6 +99,7 @@ typedef struct weft_request_options {
     const char *json; /* an OpenAI chat completion request; copied where needed */
     size_t json_size;
     bool greedy;        /* overrides the request's sampling: always the likeliest token */
+    bool background;    /* gives way: works only while no other request could */
     int64_t max_tokens; /* 0: the request's, else up to the context's end */
     weft_media_resolver *resolve; /* for URLs that are neither data: nor file: (uploaded files); NULL: refused */
     void *resolve_context;

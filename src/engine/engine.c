@@ -2,7 +2,8 @@
  *
  * Each turn of the loop does at most one slice of preparation (a picture decoded, a layer of the encoder) and one decoder
  * step: first a row for every sequence that generates, then a chunk of the oldest prompt that is being read. So a long
- * prompt or a large picture never stops somebody else's tokens for longer than one slice. */
+ * prompt or a large picture never stops somebody else's tokens for longer than one slice. Background requests get a turn
+ * only when no other had anything to do in it. */
 #include "engine/bench.h"
 #include "engine/engine.h"
 
@@ -56,28 +57,37 @@ static void drop_ended(weft_engine *engine) {
     engine->active_count = kept;
 }
 
-/* One slice for the oldest sequence that is not ready for the decoder and does not wait for its media worker. When all there is
- * to do is waiting (`idle`: the decoder has no rows either), waits a little. */
-static void prepare_one(weft_engine *engine, bool idle) {
+static bool has_background(const weft_engine *engine) {
+    for (int i = 0; i < engine->active_count; i++)
+        if (weft_sequence_background(engine->active[i])) return true;
+    return false;
+}
+
+/* One slice for the oldest sequence (of those in the background, or of the others) that is not ready for the decoder and does
+ * not wait for its media worker. When all there is to do is waiting (`idle`: the decoder has no rows either), waits a little.
+ * Returns whether something was done. */
+static bool prepare_one(weft_engine *engine, bool background, bool idle) {
     weft_sequence *waiting = NULL;
     for (int i = 0; i < engine->active_count; i++) {
         weft_sequence *s = engine->active[i];
-        if (weft_sequence_get_state(s) >= WEFT_SEQUENCE_PREFILL) continue;
-        if (weft_sequence_prepare(s, 0)) return;
+        if (weft_sequence_background(s) != background || weft_sequence_get_state(s) >= WEFT_SEQUENCE_PREFILL) continue;
+        if (weft_sequence_prepare(s, 0)) return true;
         if (!waiting) waiting = s;
     }
-    if (waiting && idle) weft_sequence_prepare(waiting, MEDIA_WAIT_MS);
+    return waiting && idle && weft_sequence_prepare(waiting, MEDIA_WAIT_MS);
 }
 
 /* Gathers the rows of the next step: who takes part, with how many rows. */
-static int64_t gather_rows(weft_engine *engine, int64_t counts[WEFT_SEQUENCES_MAX]) {
+static int64_t gather_rows(weft_engine *engine, bool background, int64_t counts[WEFT_SEQUENCES_MAX]) {
     int64_t used = 0;
     memset(counts, 0, sizeof(int64_t) * WEFT_SEQUENCES_MAX);
     for (int i = 0; i < engine->active_count; i++)
-        if (weft_sequence_get_state(engine->active[i]) == WEFT_SEQUENCE_GENERATE)
+        if (weft_sequence_background(engine->active[i]) == background &&
+            weft_sequence_get_state(engine->active[i]) == WEFT_SEQUENCE_GENERATE)
             used += counts[i] = weft_sequence_rows(engine->active[i], engine->worker.rows + used, engine->worker.step_rows - used);
     for (int i = 0; i < engine->active_count; i++)
-        if (weft_sequence_get_state(engine->active[i]) == WEFT_SEQUENCE_PREFILL) {
+        if (weft_sequence_background(engine->active[i]) == background &&
+            weft_sequence_get_state(engine->active[i]) == WEFT_SEQUENCE_PREFILL) {
             counts[i] = weft_sequence_rows(engine->active[i], engine->worker.rows + used, engine->worker.step_rows - used);
             used += counts[i];
             if (counts[i] > 0) break;
@@ -85,8 +95,8 @@ static int64_t gather_rows(weft_engine *engine, int64_t counts[WEFT_SEQUENCES_MA
     return used;
 }
 
-static bool step(weft_engine *engine) {
-    int64_t counts[WEFT_SEQUENCES_MAX], rows = gather_rows(engine, counts);
+static bool step(weft_engine *engine, bool background) {
+    int64_t counts[WEFT_SEQUENCES_MAX], rows = gather_rows(engine, background, counts);
     if (rows == 0) return false;
     weft_worker *w = &engine->worker;
     weft_decoder_step(w->decoder, w->rows, rows, w->logits);
@@ -149,11 +159,14 @@ static bool admit(weft_engine *engine) {
 
 static void *engine_main(void *argument) {
     weft_engine *engine = argument;
-    bool stepped = true;
+    bool stepped = true, background_stepped = true;
     while (admit(engine)) {
         drop_ended(engine);
-        prepare_one(engine, !stepped);
-        stepped = step(engine);
+        bool background = has_background(engine), prepared = prepare_one(engine, false, !stepped && !background);
+        stepped = step(engine, false);
+        if (!background || prepared || stepped) continue;
+        prepare_one(engine, true, !background_stepped);
+        background_stepped = step(engine, true);
     }
     for (int i = 0; i < engine->active_count; i++) {
         weft_sequence_cancel(engine->active[i]);
@@ -221,6 +234,7 @@ static weft_status submit(weft_engine *engine, const weft_request_options *optio
     weft_media_policy policy = {&engine->sources, options};
     WEFT_TRY(weft_chat_request_parse(engine->worker.model, options, &policy, &chat, err));
     chat.plan = plan;
+    chat.background = options->background;
     weft_request *request = NULL;
     weft_sequence *sequence = NULL;
     weft_status status = weft_request_create(options, &request, err);

@@ -101,6 +101,7 @@ void weft_sequence_free(weft_sequence *s) {
 
 weft_sequence_state weft_sequence_get_state(const weft_sequence *s) { return s->state; }
 bool weft_sequence_cancelled(const weft_sequence *s) { return atomic_load(&s->request->cancelled); }
+bool weft_sequence_background(const weft_sequence *s) { return s->chat.background; }
 const weft_prompt *weft_sequence_prompt(const weft_sequence *s) { return &s->prompt; }
 const weft_media_item *weft_sequence_media(const weft_sequence *s, int64_t *count) {
     *count = s->chat.media_count;

@@ -39,6 +39,7 @@ weft_status weft_sequence_create(const weft_sequence_context *context, weft_requ
 void weft_sequence_free(weft_sequence *sequence);
 weft_sequence_state weft_sequence_get_state(const weft_sequence *sequence);
 bool weft_sequence_cancelled(const weft_sequence *sequence);
+bool weft_sequence_background(const weft_sequence *sequence); /* gives way to all others */
 
 /* States DECODE, PROMPT and VISION: does one slice. Where that waits for a media worker: up to wait_ms, then returns false. */
 bool weft_sequence_prepare(weft_sequence *sequence, int wait_ms);

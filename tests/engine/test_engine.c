@@ -2,6 +2,8 @@
  * was held, limits are refused by name, file: URLs stay inside their roots. */
 #include "weft.h"
 
+#include <stdatomic.h>
+
 #include "testing.h"
 
 #define MODEL WEFT_TEST_DATA "/models/dense_tied/model"
@@ -97,6 +99,49 @@ static void test_cancel(const weft_model *model) {
     weft_engine_destroy(engine);
 }
 
+/* What a background request and another one saw of each other; written by the engine's thread only. */
+static atomic_int background_events;
+static atomic_int seen_first, seen_last; /* of the former, when the latter had its first and its latest event; -1: none yet */
+
+static void on_background(void *context) {
+    (void)context;
+    atomic_fetch_add(&background_events, 1);
+}
+static void on_other(void *context) {
+    (void)context;
+    if (atomic_load(&seen_first) < 0) atomic_store(&seen_first, atomic_load(&background_events));
+    atomic_store(&seen_last, atomic_load(&background_events));
+}
+
+static void test_background(const weft_model *model) {
+    weft_error err;
+    weft_engine *engine = NULL;
+    weft_engine_options options = {.threads = 2};
+    CHECK_OK(weft_engine_create(model, &options, &engine, &err), err);
+    const char *long_json = "{\"messages\":[{\"role\":\"user\",\"content\":\"go on for ever\"}],\"seed\":1,\"temperature\":1.5}";
+    const char *json = "{\"messages\":[{\"role\":\"user\",\"content\":\"in between\"}]}";
+    weft_request *background = NULL, *other = NULL;
+    weft_request_options background_options = {.json = long_json, .json_size = strlen(long_json), .background = true, .notify = on_background};
+    weft_request_options other_options = {.json = json, .json_size = strlen(json), .greedy = true, .max_tokens = TOKENS, .notify = on_other};
+    CHECK_OK(weft_engine_submit(engine, &background_options, &background, &err), err);
+    weft_event event;
+    do weft_request_poll(background, 20000, &event);
+    while (event.kind == WEFT_EVENT_PROGRESS);
+    CHECK_INT(event.kind, WEFT_EVENT_CONTENT); /* it is at work */
+    atomic_store(&seen_first, -1);
+    CHECK_OK(weft_engine_submit(engine, &other_options, &other, &err), err);
+    CHECK_INT(wait_end(other, &event), 0);
+    CHECK(event.kind == WEFT_EVENT_DONE && event.usage.completion_tokens > 1);
+    CHECK(atomic_load(&seen_first) > 0 && atomic_load(&seen_last) == atomic_load(&seen_first));
+    int before = atomic_load(&seen_last);
+    do weft_request_poll(background, 20000, &event);
+    while (event.kind == WEFT_EVENT_CONTENT && atomic_load(&background_events) <= before + 5);
+    CHECK_INT(event.kind, WEFT_EVENT_CONTENT); /* and goes on */
+    weft_request_free(other);
+    weft_request_free(background);
+    weft_engine_destroy(engine);
+}
+
 static void expect_refused(weft_engine *engine, const char *json, weft_status want, const char *part) {
     weft_error err = {0};
     weft_request *request = NULL;
@@ -147,6 +192,7 @@ int main(void) {
     if (!model) return testing_summary();
     test_sharing(model);
     test_cancel(model);
+    test_background(model);
     test_refusals(model);
     weft_model_close(model);
     return testing_summary();
