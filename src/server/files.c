@@ -483,6 +483,7 @@ enum MHD_Result weft_http_file(weft_server *server, struct MHD_Connection *conne
     if (slash) return send_content(server, connection, id);
     weft_status status =
         delete ? weft_files_delete(server->files, id, &err) : weft_files_get(server->files, id, &info, &err);
+    if (delete && status == WEFT_OK) weft_indexes_forget_file(server, id);
     if (status == WEFT_ERR_NOT_FOUND) return no_such_file(connection);
     if (status != WEFT_OK) return weft_http_fail(connection, &err);
     return weft_http_json(connection, MHD_HTTP_OK,

@@ -1,6 +1,7 @@
 /* The server: starting, stopping, and which endpoint a request goes to. See server.h. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <limits.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -30,6 +31,8 @@ enum endpoint {
     ENDPOINT_FILE,
     ENDPOINT_UPLOADS,
     ENDPOINT_UPLOAD,
+    ENDPOINT_INDEXES,
+    ENDPOINT_INDEX,
     ENDPOINT_UNKNOWN,
     ENDPOINT_SAMPLE,
     ENDPOINT_PAGE
@@ -49,6 +52,8 @@ static const struct {
     [ENDPOINT_FILE] = {"/v1/files/", METHOD_GET | METHOD_DELETE, 0},
     [ENDPOINT_UPLOADS] = {"/v1/uploads", METHOD_POST, WEFT_HTTP_JSON_MAX},
     [ENDPOINT_UPLOAD] = {"/v1/uploads/", METHOD_GET | METHOD_POST | METHOD_PUT | METHOD_DELETE, UINT64_MAX},
+    [ENDPOINT_INDEXES] = {"/v1/indexes", METHOD_GET | METHOD_POST, WEFT_HTTP_JSON_MAX},
+    [ENDPOINT_INDEX] = {"/v1/indexes/", METHOD_GET | METHOD_POST | METHOD_DELETE, WEFT_HTTP_JSON_MAX},
     [ENDPOINT_UNKNOWN] = {"/v1/", METHOD_GET | METHOD_POST | METHOD_PUT | METHOD_DELETE, 0},
     [ENDPOINT_SAMPLE] = {"/samples/", METHOD_GET, 0},
     [ENDPOINT_PAGE] = {"/", METHOD_GET, 0},
@@ -155,6 +160,8 @@ static enum MHD_Result route(weft_exchange *exchange, struct MHD_Connection *con
     case ENDPOINT_FILE: return weft_http_file(server, connection, method, rest);
     case ENDPOINT_UPLOADS: return weft_http_upload_create(exchange, connection);
     case ENDPOINT_UPLOAD: return weft_http_upload_part(exchange, connection, method, rest);
+    case ENDPOINT_INDEXES: return weft_http_indexes(exchange, connection, method);
+    case ENDPOINT_INDEX: return weft_http_index(exchange, connection, method, rest);
     case ENDPOINT_SAMPLE: return weft_http_sample(server, connection, url);
     default: return weft_http_page(connection, url);
     }
@@ -298,6 +305,13 @@ static void raise_file_limit(void) {
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+static weft_status open_store(weft_server *server, const char *folder, weft_error *err) {
+    char path[PATH_MAX];
+    WEFT_TRY(weft_files_open(folder, server->options.files_quota, &server->files, err));
+    snprintf(path, sizeof path, "%s/videos.db", folder);
+    return weft_video_index_open(path, &server->videos, err);
+}
+
 weft_status weft_server_start(const weft_server_options *options, weft_server **out, weft_error *err) {
     *out = NULL;
     weft_server *server = calloc(1, sizeof *server);
@@ -313,9 +327,10 @@ weft_status weft_server_start(const weft_server_options *options, weft_server **
         server->host && (server->api_key || !key) ? WEFT_OK : weft_fail(err, WEFT_ERR_MEMORY, "server: no memory");
     raise_file_limit();
     if (status == WEFT_OK && options->data_dir)
-        status = weft_files_open(options->data_dir, server->options.files_quota, &server->files, err);
+        status = open_store(server, options->data_dir, err);
     if (status == WEFT_OK) status = weft_deadlines_start(options->request_seconds > 0 ? options->request_seconds : 60, &server->deadlines, err);
     if (status == WEFT_OK) status = weft_models_load(server, err);
+    if (status == WEFT_OK && server->files) status = weft_indexer_start(server, &server->indexer, err);
     if (status == WEFT_OK) status = open_socket(server->host, options->port, &file, err);
     if (status == WEFT_OK) {
         server->loopback = is_loopback(file);
@@ -353,6 +368,8 @@ void weft_server_stop(weft_server *server) {
     atomic_store(&server->stopping, true);
     if (server->daemon) MHD_stop_daemon(server->daemon);
     weft_deadlines_stop(server->deadlines);
+    weft_indexer_stop(server->indexer);
+    weft_video_index_close(server->videos);
     weft_files_close(server->files);
     json_decref(server->samples);
     json_decref(server->models);

@@ -11,6 +11,8 @@
 #include "base/buffer.h"
 #include "server/server.h"
 #include "store/files.h"
+#include "store/video_jobs.h"
+#include "video/video.h"
 
 enum {
     WEFT_HTTP_CONNECTIONS_MAX = 256,
@@ -22,17 +24,22 @@ enum {
     WEFT_HTTP_DROP_MAX = 64 << 20,       /* of a body that is read only to be able to answer why it is refused */
     WEFT_HTTP_JSON_MAX = 4 << 20,        /* of every other JSON body */
     WEFT_UPLOAD_FORM_MAX = 1 << 20,      /* of the form around an uploaded file */
+    WEFT_INDEX_QUERY_MAX = 1000,         /* bytes of the words that are looked for in a video */
+    WEFT_INDEX_SEARCHES_MAX = 4,         /* searches at a time that look again at the video */
 };
 /* of the chat requests in memory: bodies, and the files and URLs they name */
 #define WEFT_HTTP_IN_FLIGHT_BYTES_MAX ((uint64_t)2 << 30)
 
 typedef struct weft_deadlines weft_deadlines;
+typedef struct weft_indexer weft_indexer;
 
 struct weft_server {
     weft_server_options options;
     struct MHD_Daemon *daemon;
     weft_deadlines *deadlines;
     weft_files *files; /* NULL: none are kept */
+    weft_video_index *videos; /* with the files */
+    weft_indexer *indexer;    /* with the files */
     json_t *samples; /* url path -> file path, for /samples/ */
     json_t *models;  /* the body of /v1/models */
     char *host;
@@ -40,6 +47,7 @@ struct weft_server {
     bool loopback; /* only this machine can connect */
     atomic_bool stopping;
     atomic_uint drawing; /* pages of documents, see pages.c */
+    atomic_uint searching; /* videos, see indexes.c */
     atomic_uint_least64_t in_flight; /* bytes, see weft_http_reserve */
 };
 
@@ -131,6 +139,26 @@ enum MHD_Result weft_http_upload_part(weft_exchange *exchange, struct MHD_Connec
 enum MHD_Result weft_http_files(weft_server *server, struct MHD_Connection *connection);
 enum MHD_Result weft_http_file(weft_server *server, struct MHD_Connection *connection, const char *method,
                                const char *rest);
+
+/* indexer.c: makes indexes of uploaded videos, one segment after the other, on a thread of its own. It gives way to all
+ * other requests, and takes up after a restart what is unfinished. Of several servers on one folder one is at work. */
+weft_status weft_indexer_start(weft_server *server, weft_indexer **indexer, weft_error *err);
+void weft_indexer_stop(weft_indexer *indexer); /* NULL is allowed; after the daemon, before the store closes */
+void weft_indexer_wake(weft_indexer *indexer); /* there is something new to do */
+void weft_indexer_interrupt(weft_indexer *indexer, const char *id); /* this index was cancelled or deleted */
+/* Seconds until index `id` is complete, by the pace so far; -1: unknown. */
+double weft_indexer_seconds_left(weft_indexer *indexer, const char *id, int64_t segments_left);
+/* How the model is asked about a job's video; the name and URL borrow from `job`. */
+weft_video_job weft_indexer_video_job(weft_server *server, const weft_job *job, const weft_server_model *model);
+/* NOT_FOUND when the file of the job is gone; the job is then deleted. */
+weft_status weft_indexer_check_file(weft_server *server, const weft_job *job, weft_error *err);
+
+/* indexes.c */
+enum MHD_Result weft_http_indexes(weft_exchange *exchange, struct MHD_Connection *connection, const char *method);
+enum MHD_Result weft_http_index(weft_exchange *exchange, struct MHD_Connection *connection, const char *method,
+                                const char *rest);
+/* An uploaded file was deleted: so are its indexes. */
+void weft_indexes_forget_file(weft_server *server, const char *file);
 
 /* pages.c: pages of the PDF `id`; rest is empty, or the number of one. server->files is there. */
 enum MHD_Result weft_http_document(weft_server *server, struct MHD_Connection *connection, const char *id, const char *rest);

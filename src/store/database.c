@@ -20,21 +20,21 @@ weft_status weft_database_exec(weft_database *db, const char *sql, weft_error *e
     return sqlite3_exec(db->handle, sql, NULL, NULL, NULL) == SQLITE_OK ? WEFT_OK : weft_database_fail(db, err);
 }
 
-static weft_status bring_layout(weft_database *db, int version, const char *schema, weft_error *err) {
-    int64_t found = 0;
+static weft_status bring_layout(weft_database *db, const char *const *layouts, weft_error *err) {
+    int64_t found = 0, version = 0;
+    while (layouts[version]) version++;
     WEFT_TRY(weft_database_integer(db, &found, err, "PRAGMA user_version", ""));
-    if (found == 0) {
-        WEFT_TRY(weft_database_exec(db, schema, err));
-        char sql[64];
-        snprintf(sql, sizeof sql, "PRAGMA user_version = %d", version);
-        return weft_database_exec(db, sql, err);
-    }
+    if (found < 0 || found > version)
+        return weft_fail(err, WEFT_ERR_UNSUPPORTED, "%s: its layout is version %lld, this program knows version %lld",
+                         db->what, (long long)found, (long long)version);
     if (found == version) return WEFT_OK;
-    return weft_fail(err, WEFT_ERR_UNSUPPORTED, "%s: its layout is version %lld, this program knows version %d", db->what,
-                     (long long)found, version);
+    for (int64_t v = found; v < version; v++) WEFT_TRY(weft_database_exec(db, layouts[v], err));
+    char sql[64];
+    snprintf(sql, sizeof sql, "PRAGMA user_version = %lld", (long long)version);
+    return weft_database_exec(db, sql, err);
 }
 
-weft_status weft_database_open(const char *path, const char *what, int version, const char *schema, weft_database *db,
+weft_status weft_database_open(const char *path, const char *what, const char *const *layouts, weft_database *db,
                                weft_error *err) {
     *db = (weft_database){.what = what};
     weft_status status = WEFT_OK;
@@ -52,7 +52,7 @@ weft_status weft_database_open(const char *path, const char *what, int version, 
     }
     if (status == WEFT_OK) status = weft_database_exec(db, "BEGIN IMMEDIATE", err);
     if (status == WEFT_OK) {
-        status = bring_layout(db, version, schema, err);
+        status = bring_layout(db, layouts, err);
         weft_status ended = weft_database_exec(db, status == WEFT_OK ? "COMMIT" : "ROLLBACK", status == WEFT_OK ? err : NULL);
         if (status == WEFT_OK) status = ended;
     }

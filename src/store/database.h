@@ -17,9 +17,9 @@ typedef struct weft_database {
     const char *what; /* for messages; borrowed, static */
 } weft_database;
 
-/* Opens or creates `path` and brings it to layout `version` with the statements of `schema` (run when the file is new).
- * Another version is refused. */
-weft_status weft_database_open(const char *path, const char *what, int version, const char *schema, weft_database *db,
+/* Opens or creates `path`. layouts[v] are the statements that bring a file of layout version v (0: a new one) to v + 1,
+ * NULL after the last; all run in one transaction. A file of a later version is refused. */
+weft_status weft_database_open(const char *path, const char *what, const char *const *layouts, weft_database *db,
                                weft_error *err);
 void weft_database_close(weft_database *db); /* closing twice is fine */
 

@@ -11,7 +11,7 @@
 
 #include "store/files_internal.h"
 
-static const char schema[] =
+static const char first_layout[] =
     "CREATE TABLE blobs (sha256 TEXT PRIMARY KEY, bytes INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE files (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, sha256 TEXT NOT NULL REFERENCES blobs,"
     " name TEXT NOT NULL, purpose TEXT NOT NULL, created INTEGER NOT NULL, expires INTEGER NOT NULL);"
@@ -19,6 +19,7 @@ static const char schema[] =
     "CREATE INDEX files_by_expiry ON files (expires) WHERE expires > 0;"
     "CREATE TABLE uploads (id TEXT PRIMARY KEY, name TEXT NOT NULL, purpose TEXT NOT NULL, bytes INTEGER NOT NULL,"
     " created INTEGER NOT NULL, expires INTEGER NOT NULL, touched INTEGER NOT NULL) WITHOUT ROWID;";
+static const char *const layouts[] = {first_layout, NULL};
 
 int64_t weft_files_now(void) { return (int64_t)time(NULL); }
 
@@ -175,7 +176,7 @@ weft_status weft_files_open(const char *folder, uint64_t quota_bytes, weft_files
         status = weft_make_folders(path, err);
     }
     snprintf(path, sizeof path, "%s/files.db", folder);
-    if (status == WEFT_OK) status = weft_database_open(path, "the list of uploaded files", 1, schema, &files->db, err);
+    if (status == WEFT_OK) status = weft_database_open(path, "the list of uploaded files", layouts, &files->db, err);
     if (status == WEFT_OK) status = weft_files_tidy(files, true, err);
     if (status != WEFT_OK) {
         weft_error_prefix(err, "%s", folder);

@@ -7,62 +7,87 @@
 #include <string.h>
 
 #include "base/buffer.h"
-#include "store/database.h"
+#include "store/video_index_internal.h"
 
-struct weft_video_index {
-    weft_database db;
-};
-
-static const char schema[] =
+static const char first_layout[] =
     "CREATE TABLE videos (id INTEGER PRIMARY KEY, path TEXT NOT NULL, bytes INTEGER NOT NULL, modified INTEGER NOT NULL, model TEXT NOT NULL,"
     " segment_seconds REAL NOT NULL, duration REAL NOT NULL, UNIQUE (path, bytes, modified, model, segment_seconds));"
     "CREATE TABLE segments (id INTEGER PRIMARY KEY, video INTEGER NOT NULL REFERENCES videos ON DELETE CASCADE, number INTEGER NOT NULL,"
     " begins REAL NOT NULL, ends REAL NOT NULL, caption TEXT NOT NULL, UNIQUE (video, number));"
     "CREATE VIRTUAL TABLE words USING fts5 (caption, content = 'segments', content_rowid = 'id', tokenize = 'porter unicode61');";
 
+static const char second_layout[] = /* indexes that a server makes: see video_jobs.h */
+    "CREATE TABLE jobs (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, file TEXT NOT NULL, sha256 TEXT NOT NULL, name TEXT NOT NULL,"
+    " model TEXT NOT NULL, segment_seconds REAL NOT NULL, fps REAL NOT NULL, max_pixels INTEGER NOT NULL, state INTEGER NOT NULL,"
+    " error_status INTEGER NOT NULL, error TEXT NOT NULL, video INTEGER REFERENCES videos, created INTEGER NOT NULL, ended INTEGER NOT NULL,"
+    " UNIQUE (file, model, segment_seconds, fps, max_pixels));"
+    "CREATE INDEX jobs_by_video ON jobs (video);";
+static const char *const layouts[] = {first_layout, second_layout, NULL};
+
 weft_status weft_video_index_open(const char *database, weft_video_index **out, weft_error *err) {
     weft_video_index *index = calloc(1, sizeof *index);
     *out = NULL;
     if (!index) return weft_fail(err, WEFT_ERR_MEMORY, "index: no memory");
-    weft_status status = weft_database_open(database, "the index of videos", 1, schema, &index->db, err);
+    weft_status status = weft_database_open(database, "the index of videos", layouts, &index->db, err);
     if (status != WEFT_OK)
         free(index);
     else
         *out = index;
+    if (status == WEFT_OK) pthread_mutex_init(&index->mutex, NULL);
     return status;
 }
 
 void weft_video_index_close(weft_video_index *index) {
     if (!index) return;
     weft_database_close(&index->db);
+    pthread_mutex_destroy(&index->mutex);
     free(index);
 }
 
 weft_status weft_video_index_add(weft_video_index *index, const char *path, int64_t bytes, int64_t modified, const char *model, double segment_seconds, double duration,
                                  int64_t *video, weft_error *err) {
     weft_database *db = &index->db;
-    WEFT_TRY(weft_database_run(db, err, "INSERT OR IGNORE INTO videos (path, bytes, modified, model, segment_seconds, duration) VALUES (?1, ?2, ?3, ?4, ?5, ?6)", "siisdd",
-                               path, bytes, modified, model, segment_seconds, duration));
     *video = 0;
-    return weft_database_integer(db, video, err, "SELECT id FROM videos WHERE path = ?1 AND bytes = ?2 AND modified = ?3 AND model = ?4 AND segment_seconds = ?5", "siisd", path,
-                                 bytes, modified, model, segment_seconds);
+    pthread_mutex_lock(&index->mutex);
+    weft_status status = weft_database_run(db, err, "INSERT OR IGNORE INTO videos (path, bytes, modified, model, segment_seconds, duration) VALUES (?1, ?2, ?3, ?4, ?5, ?6)", "siisdd",
+                               path, bytes, modified, model, segment_seconds, duration);
+    if (status == WEFT_OK)
+        status = weft_database_integer(db, video, err, "SELECT id FROM videos WHERE path = ?1 AND bytes = ?2 AND modified = ?3 AND model = ?4 AND segment_seconds = ?5", "siisd", path,
+                                       bytes, modified, model, segment_seconds);
+    pthread_mutex_unlock(&index->mutex);
+    return status;
+}
+
+weft_status weft_video_index_begin(weft_video_index *index, weft_error *err) {
+    pthread_mutex_lock(&index->mutex);
+    weft_status status = weft_database_exec(&index->db, "BEGIN IMMEDIATE", err);
+    if (status != WEFT_OK) pthread_mutex_unlock(&index->mutex);
+    return status;
+}
+
+weft_status weft_video_index_end(weft_video_index *index, weft_status status, weft_error *err) {
+    if (status == WEFT_OK) status = weft_database_exec(&index->db, "COMMIT", err);
+    if (status != WEFT_OK) weft_database_exec(&index->db, "ROLLBACK", NULL);
+    pthread_mutex_unlock(&index->mutex);
+    return status;
 }
 
 weft_status weft_video_index_count(weft_video_index *index, int64_t video, int64_t *count, weft_error *err) {
     *count = 0;
-    return weft_database_integer(&index->db, count, err, "SELECT count(*) FROM segments WHERE video = ?1", "i", video);
+    pthread_mutex_lock(&index->mutex);
+    weft_status status = weft_database_integer(&index->db, count, err, "SELECT count(*) FROM segments WHERE video = ?1", "i", video);
+    pthread_mutex_unlock(&index->mutex);
+    return status;
 }
 
 weft_status weft_video_index_put(weft_video_index *index, int64_t video, const weft_video_segment *s, weft_error *err) {
     weft_database *db = &index->db;
-    WEFT_TRY(weft_database_exec(db, "BEGIN IMMEDIATE", err));
+    WEFT_TRY(weft_video_index_begin(index, err));
     weft_status status = weft_database_run(db, err, "INSERT INTO segments (video, number, begins, ends, caption) VALUES (?1, ?2, ?3, ?4, ?5)", "iidds", video, s->number,
                                            s->begins, s->ends, s->caption);
     if (status == WEFT_OK)
         status = weft_database_run(db, err, "INSERT INTO words (rowid, caption) VALUES (?1, ?2)", "is", (int64_t)sqlite3_last_insert_rowid(db->handle), s->caption);
-    if (status == WEFT_OK) status = weft_database_exec(db, "COMMIT", err);
-    if (status != WEFT_OK) weft_database_exec(db, "ROLLBACK", NULL);
-    return status;
+    return weft_video_index_end(index, status, err);
 }
 
 static void read_segment(sqlite3_stmt *row, weft_video_segment *s) {
@@ -76,10 +101,12 @@ static void read_segment(sqlite3_stmt *row, weft_video_segment *s) {
 weft_status weft_video_index_get(weft_video_index *index, int64_t video, int64_t number, weft_video_segment *segment, bool *found, weft_error *err) {
     sqlite3_stmt *statement;
     *found = false;
-    WEFT_TRY(weft_database_prepare(&index->db, &statement, err, "SELECT number, begins, ends, caption FROM segments WHERE video = ?1 AND number = ?2", "ii", video, number));
-    weft_status status = weft_database_step(&index->db, statement, found, err);
+    pthread_mutex_lock(&index->mutex);
+    weft_status status = weft_database_prepare(&index->db, &statement, err, "SELECT number, begins, ends, caption FROM segments WHERE video = ?1 AND number = ?2", "ii", video, number);
+    if (status == WEFT_OK) status = weft_database_step(&index->db, statement, found, err);
     if (*found) read_segment(statement, segment);
     sqlite3_finalize(statement);
+    pthread_mutex_unlock(&index->mutex);
     return status;
 }
 
@@ -104,6 +131,7 @@ weft_status weft_video_index_find(weft_video_index *index, int64_t video, const 
     *count = 0;
     weft_buffer_init(&query, 1 << 16, "the words to look for");
     weft_status status = make_query(words, &query, err);
+    pthread_mutex_lock(&index->mutex);
     if (status == WEFT_OK)
         status = weft_database_prepare(&index->db, &statement, err,
                                        "SELECT s.number, s.begins, s.ends, s.caption, bm25(words) FROM words JOIN segments s ON s.id = words.rowid"
@@ -114,6 +142,7 @@ weft_status weft_video_index_find(weft_video_index *index, int64_t video, const 
         if (status == WEFT_OK && row) read_segment(statement, &hits[(*count)++]);
     }
     sqlite3_finalize(statement);
+    pthread_mutex_unlock(&index->mutex);
     weft_buffer_free(&query);
     return status;
 }

@@ -2,7 +2,7 @@
  *
  * A video is known by its path, size and time of change together with the model and the length of its segments: a file that
  * changes is another video. Each segment is one transaction, so that indexing goes on where it was interrupted, however
- * that was. */
+ * that was. All functions may be called from any thread. */
 #ifndef WEFT_STORE_VIDEO_INDEX_H
 #define WEFT_STORE_VIDEO_INDEX_H
 

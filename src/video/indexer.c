@@ -46,6 +46,7 @@ static weft_request_options request_options(const weft_video_job *job, const cha
     return (weft_request_options){.json = json,
                                   .json_size = strlen(json),
                                   .greedy = true,
+                                  .background = job->background,
                                   .resolve = job->resolve,
                                   .resolve_context = job->resolve_context,
                                   .cancelled = job->cancelled,
@@ -110,13 +111,22 @@ weft_status weft_video_check(const weft_video_settings *s, weft_error *err) {
     return WEFT_OK;
 }
 
+void weft_video_take_up(weft_video_job *job, int64_t video, double duration) {
+    if (!job->ask) job->ask = ask_engine;
+    job->video = video;
+    job->duration = duration;
+    job->segments = (int64_t)fmin(ceil(duration / job->settings.segment), WEFT_VIDEO_SEGMENTS_MAX + 1.0);
+}
+
 weft_status weft_video_open(weft_video_job *job, const char *path, int64_t bytes, int64_t modified, weft_error *err) {
     const weft_video_settings *s = &job->settings;
     char model[512];
     WEFT_TRY(weft_video_check(s, err));
-    if (!job->ask) job->ask = ask_engine;
     WEFT_TRY(find_duration(job, err));
-    job->segments = (int64_t)ceil(job->duration / s->segment);
+    weft_video_take_up(job, 0, job->duration);
+    if (job->segments > WEFT_VIDEO_SEGMENTS_MAX)
+        return weft_fail(err, WEFT_ERR_LIMIT, "%s: %.0f seconds are over %d segments of %g: choose longer ones",
+                         job->name, job->duration, WEFT_VIDEO_SEGMENTS_MAX, s->segment);
     /* other frames or another question make another index */
     const weft_model_info *m = weft_model_get_info(job->model);
     snprintf(model, sizeof model, "%.100s %llu fps %g pixels %lld: %.200s", m->name, (unsigned long long)m->file_bytes,

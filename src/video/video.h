@@ -14,6 +14,7 @@
 #define WEFT_VIDEO_SEGMENT_MIN 0.1 /* seconds */
 #define WEFT_VIDEO_SEGMENT_MAX 3600.0
 #define WEFT_VIDEO_FPS_MAX     1000.0
+enum { WEFT_VIDEO_SEGMENTS_MAX = 100000 };
 
 typedef struct weft_video_settings {
     double segment;     /* seconds */
@@ -41,6 +42,7 @@ struct weft_video_job { /* the caller fills the first part; everything in it is 
     void *resolve_context;
     bool (*cancelled)(void *context); /* asked while the model works; NULL: never */
     void *cancelled_context;
+    bool background;       /* requests give way to all others */
     weft_video_asker *ask; /* NULL: the engine */
 
     double duration; /* seconds, from here on by weft_video_open */
@@ -52,6 +54,8 @@ weft_status weft_video_check(const weft_video_settings *settings, weft_error *er
 /* Finds the length of the video and its place in the index. Path, bytes and modified say which video it is (see
  * video_index.h); the same video looked at in another way, or by another model, is another one. */
 weft_status weft_video_open(weft_video_job *job, const char *path, int64_t bytes, int64_t modified, weft_error *err);
+/* Takes up a video that is in the index already, by what weft_video_open found out then: for looking and searching. */
+void weft_video_take_up(weft_video_job *job, int64_t video, double duration);
 /* Captions segment `number` (the first that is missing) and keeps it. CANCELLED when job->cancelled says so; what was
  * kept stays. */
 weft_status weft_video_caption(const weft_video_job *job, int64_t number, weft_error *err);
