@@ -34,6 +34,8 @@ static void probe_flops(void *context, int64_t begin, int64_t end, int thread) {
         if (strcmp(p->level, "ref") == 0) continue;
         if (!p->bytes_product)
             p->flops[i] = wide ? flops_avx512() : flops_avx2();
+        else if (strcmp(p->level, "avxvnni") == 0)
+            p->flops[i] = bytes_avxvnni();
         else
             p->flops[i] = wide && strcmp(p->level, "avx512") != 0 ? bytes_avx512_vnni() : bytes_avx2();
 #endif

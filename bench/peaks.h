@@ -73,6 +73,20 @@ __attribute__((target("avx512f"))) static inline double bytes_avx512_vnni(void) 
 #undef STEP
 }
 
+__attribute__((target("avx2"))) static inline double bytes_avxvnni(void) {
+    __m256i x = _mm256_set1_epi8(3), y = _mm256_set1_epi8(5);
+#define START(i) __m256i a##i = _mm256_set1_epi32(i);
+#define STEP(i)  __asm__ volatile("%{vex%} vpdpbusd %2, %1, %0" : "+x"(a##i) : "x"(x), "x"(y));
+    CHAINS(START)
+    double start = now_s();
+    for (int r = 0; r < PROBE_ROUNDS; r++) {
+        CHAINS(STEP)
+    }
+    return (double)PROBE_ROUNDS * 10 * 64 / (now_s() - start);
+#undef START
+#undef STEP
+}
+
 __attribute__((target("avx512f"))) static inline double flops_avx512(void) {
     __m512 x = _mm512_set1_ps(0.999f), y = _mm512_set1_ps(0.001f);
 #define START(i) __m512 a##i = _mm512_set1_ps(i);

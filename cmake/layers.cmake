@@ -40,6 +40,10 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|i.86")
   set(avx2_packed ${CMAKE_SOURCE_DIR}/src/kernels/x86/avx2_packed.c)
   set_source_files_properties(${avx2_packed} PROPERTIES COMPILE_OPTIONS
     "-mavx2;-mfma;-mf16c;-mbmi2;$<IF:$<BOOL:${WEFT_SANITIZE}>,-O1;-fno-sanitize=undefined,-O2>")
+  set_source_files_properties(${CMAKE_SOURCE_DIR}/src/kernels/x86/avxvnni_attention.c PROPERTIES COMPILE_OPTIONS
+    "-mavxvnni;-mavx2;-mfma;-mf16c;-mbmi2;-O3")
+  set_source_files_properties(${CMAKE_SOURCE_DIR}/src/kernels/x86/avxvnni_packed.c PROPERTIES COMPILE_OPTIONS
+    "-mavxvnni;-mavx2;-mfma;-mf16c;-mbmi2;$<IF:$<BOOL:${WEFT_SANITIZE}>,-O1;-fno-sanitize=undefined,-O2>")
   set_source_files_properties(${avx512_sources} PROPERTIES COMPILE_OPTIONS
     "-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mavx2;-mfma;-mf16c;-mbmi2;-O3;-mprefer-vector-width=512")
   file(GLOB vnni_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/kernels/x86/avx512vnni*.c)

@@ -17,7 +17,7 @@ static uint64_t read_xcr0(void) {
 }
 
 typedef struct x86_features {
-    bool avx2, avx512, vnni, amx;
+    bool avx2, avxvnni, avx512, vnni, amx;
 } x86_features;
 
 static x86_features detect_x86(void) {
@@ -36,13 +36,24 @@ static x86_features detect_x86(void) {
     found.vnni = found.avx512 && (c & vnni);
     const unsigned tile = 1u << 24, tile_bf16 = 1u << 22;
     found.amx = found.vnni && (saved & 0x60000) == 0x60000 && (d & (tile | tile_bf16)) == (tile | tile_bf16);
+    const unsigned sub_leaves = a, avxvnni = 1u << 4;
+    if (sub_leaves >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d)) found.avxvnni = found.avx2 && (a & avxvnni);
     return found;
 }
 
 static bool have_avx2(void) {
     return detect_x86().avx2;
 }
-#if defined(WEFT_ASSUME_AVX512) /* tests/kernels/emulated.cmake: the level's code does without the instructions */
+#if defined(WEFT_ASSUME_AVXVNNI) /* tests/kernels/emulated.cmake: the level's code does without the instructions */
+static bool have_avxvnni(void) {
+    return have_avx2();
+}
+#else
+static bool have_avxvnni(void) {
+    return detect_x86().avxvnni;
+}
+#endif
+#if defined(WEFT_ASSUME_AVX512) /* the same */
 static bool have_avx512(void) {
     return have_avx2();
 }
@@ -69,33 +80,45 @@ static bool have_always(void) {
     return true;
 }
 
-/* Weakest first; a level's table starts as a copy of the one before it. */
+/* Weakest first; a level's table starts as a copy of that of its base, which comes before it. Levels of one base exist
+ * without each other: CPUs with AVX-512 need not have AVX-VNNI. */
 static const struct level {
-    const char *name;
+    const char *name, *base;
     bool (*available)(void);
     void (*fill)(weft_kernels *table);
 } levels[] = {
-    {"ref", have_always, weft_kernels_fill_ref},
+    {"ref", NULL, have_always, weft_kernels_fill_ref},
 #if defined(__x86_64__)
-    {"avx2", have_avx2, weft_kernels_fill_avx2},
-    {"avx512", have_avx512, weft_kernels_fill_avx512},
-    {"avx512-vnni", have_vnni, weft_kernels_fill_avx512_vnni},
-    {"amx", have_amx, weft_kernels_fill_amx},
+    {"avx2", "ref", have_avx2, weft_kernels_fill_avx2},
+    {"avxvnni", "avx2", have_avxvnni, weft_kernels_fill_avxvnni},
+    {"avx512", "avx2", have_avx512, weft_kernels_fill_avx512},
+    {"avx512-vnni", "avx512", have_vnni, weft_kernels_fill_avx512_vnni},
+    {"amx", "avx512-vnni", have_amx, weft_kernels_fill_amx},
 #elif defined(__aarch64__)
-    {"neon", have_always, weft_kernels_fill_neon}, /* part of the architecture */
+    {"neon", "ref", have_always, weft_kernels_fill_neon}, /* part of the architecture */
 #endif
 };
 enum { LEVELS = sizeof levels / sizeof levels[0] };
 
 static weft_kernels tables[LEVELS];
-static int available; /* levels of this CPU, a prefix of the list */
+static bool available[LEVELS]; /* on this CPU */
+static int best;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
+static int level_named(const char *name) {
+    for (int i = 0; i < LEVELS; i++)
+        if (strcmp(name, levels[i].name) == 0) return i;
+    return -1;
+}
+
 static void build_tables(void) {
-    for (int i = 0; i < LEVELS && levels[i].available(); i++) {
-        if (i > 0) tables[i] = tables[i - 1];
+    for (int i = 0; i < LEVELS; i++) {
+        int base = levels[i].base ? level_named(levels[i].base) : -1;
+        if ((base >= 0 && !available[base]) || !levels[i].available()) continue;
+        if (base >= 0) tables[i] = tables[base];
         levels[i].fill(&tables[i]);
-        available = i + 1;
+        available[i] = true;
+        best = i;
     }
 }
 
@@ -107,22 +130,19 @@ weft_status weft_kernels_select(const char *level, const weft_kernels **table, w
         level = getenv("WEFT_CPU");
         source = "WEFT_CPU";
     }
-    if (!level || !*level) {
-        *table = &tables[available - 1];
+    int chosen = level && *level ? level_named(level) : best;
+    if (chosen >= 0 && available[chosen]) {
+        *table = &tables[chosen];
         return WEFT_OK;
     }
     char names[128] = "";
-    for (int i = 0; i < available; i++) {
-        if (strcmp(level, levels[i].name) == 0) {
-            *table = &tables[i];
-            return WEFT_OK;
-        }
+    for (int i = 0; i < LEVELS; i++) {
+        if (!available[i]) continue;
         if (i > 0) strcat(names, ", ");
         strcat(names, levels[i].name);
     }
-    for (int i = available; i < LEVELS; i++)
-        if (strcmp(level, levels[i].name) == 0)
-            return weft_fail(err, WEFT_ERR_UNSUPPORTED, "%s: this CPU or operating system lacks '%s'; it has: %s",
-                             source, level, names);
+    if (chosen >= 0)
+        return weft_fail(err, WEFT_ERR_UNSUPPORTED, "%s: this CPU or operating system lacks '%s'; it has: %s", source,
+                         level, names);
     return weft_fail(err, WEFT_ERR_INVALID, "%s: unknown level '%.32s'; this CPU has: %s", source, level, names);
 }

@@ -122,7 +122,7 @@ typedef struct weft_quants {
 } weft_quants;
 
 typedef struct weft_kernels {
-    const char *level; /* "ref", "avx2", "avx512", "avx512-vnni", "amx", "neon": the strongest level that filled a slot */
+    const char *level; /* "ref", "avx2", "avxvnni", "avx512", "avx512-vnni", "amx", "neon": the strongest level that filled a slot */
 
     /* out[n] = value of each stored element of a run of `n` values that starts at a block boundary; exact (bit for bit
      * what the gguf package computes in f32). One slot per type; F8 without its scales. */
@@ -184,14 +184,14 @@ typedef struct weft_kernels {
     /* Stores one row of head_dim floats as row `row` of a slab, whose format is not WEFT_KV_Q8Q4. */
     void (*kv_store)(void *slab, weft_kv_format format, int head_dim, int row, const float *x);
     /* Slabs of 4 bits are read as rows of 8 bits (kv_rows.h). For formats of 8 and 4 bits, queries may be rounded to 15 bits of their row's maximum, and with more than eight
-     * rows (to 7 bits there with AVX-512 VNNI) probabilities to 15 bits of the largest of their page. */
+     * rows (to 7 bits there with VNNI) probabilities to 15 bits of the largest of their page. */
     void (*attention)(const weft_attention_task *task);
 } weft_kernels;
 
 enum { WEFT_DOT_ROWS_MAX = 4 };
 
-/* The table for this CPU, or the strongest one not above `level` ("ref", "avx2", "avx512", "avx512-vnni", "amx"; NULL: WEFT_CPU from the
- * environment, else the best). An unknown level, or one that this CPU lacks, is an error that names the levels. */
+/* The table of `level` (a name of weft_kernels.level; NULL: WEFT_CPU from the environment, else the best of this CPU). An
+ * unknown level, or one that this CPU lacks, is an error that names the levels. */
 weft_status weft_kernels_select(const char *level, const weft_kernels **table, weft_error *err);
 
 /* What every caller of matrix products needs: the table, the pool and per-thread scratch, made once. */

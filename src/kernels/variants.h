@@ -4,9 +4,10 @@
 
 #include "kernels/kernels.h"
 
-/* Each overwrites the slots that its level does better; called from the weakest level to the strongest. */
+/* Each overwrites the slots of the level below it that it does better. */
 void weft_kernels_fill_ref(weft_kernels *table);
 void weft_kernels_fill_avx2(weft_kernels *table);
+void weft_kernels_fill_avxvnni(weft_kernels *table);
 void weft_kernels_fill_avx512(weft_kernels *table);
 void weft_kernels_fill_avx512_vnni(weft_kernels *table);
 void weft_kernels_fill_amx(weft_kernels *table);

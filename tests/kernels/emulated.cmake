@@ -1,3 +1,25 @@
+# The AVX-VNNI kernels on any x86 CPU with AVX2: their two instructions spelled out in emulated/avxvnni.h, linked with
+# the same tests. Proves the logic, not the instructions. Under the sanitizers too.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  file(GLOB avxvnni_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/kernels/x86/avxvnni*.c)
+  add_library(weft_avxvnni_emulated OBJECT ${avxvnni_sources})
+  target_include_directories(weft_avxvnni_emulated PRIVATE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
+  target_compile_options(weft_avxvnni_emulated PRIVATE -mavx2 -mfma -mf16c -mbmi2 -O1
+                         -include ${CMAKE_CURRENT_LIST_DIR}/emulated/avxvnni.h)
+  if(WEFT_SANITIZE)
+    target_compile_options(weft_avxvnni_emulated PRIVATE -fno-sanitize=undefined)
+  endif()
+  foreach(test attention packed)
+    add_executable(test_${test}_avxvnni ${CMAKE_CURRENT_LIST_DIR}/test_${test}.c ${CMAKE_SOURCE_DIR}/src/kernels/dispatch.c
+                   $<TARGET_OBJECTS:weft_avxvnni_emulated>)
+    target_compile_definitions(test_${test}_avxvnni PRIVATE WEFT_ASSUME_AVXVNNI
+                               WEFT_TEST_DATA="${CMAKE_CURRENT_LIST_DIR}/../golden")
+    target_include_directories(test_${test}_avxvnni PRIVATE ${CMAKE_CURRENT_LIST_DIR}/..)
+    target_link_libraries(test_${test}_avxvnni PRIVATE weft_kernels)
+    add_test(NAME kernels/test_${test}_avxvnni COMMAND test_${test}_avxvnni)
+  endforeach()
+endif()
+
 # The AVX-512 kernels on any x86 CPU: their sources compiled with intrinsics that SIMDe (libsimde-dev, optional) and
 # emulated/immintrin.h spell out in AVX2 and plain C, linked with the same tests. Proves the logic, not the instructions.
 # Not under the sanitizers: compiling takes minutes, and the templates are checked there at AVX2's width.

@@ -6,7 +6,11 @@
 
 #include "kernels/x86/common.h"
 
+#if defined(WITH_VNNI)
+#define LEVEL(name) weft_avxvnni_##name
+#else
 #define LEVEL(name) weft_avx2_##name
+#endif
 
 enum { VF = 8, TILE_M = 6, TILE_N = 16 };
 /* Calls STEP(i) for the rows of a tile, and for every VF-th of 16 and 32. */
@@ -160,14 +164,35 @@ WEFT_INLINE vi vi_spread(const void *p) { /* 32 bits in all lanes */
 WEFT_INLINE vi vi_round(vf v) {
     return _mm256_cvtps_epi32(v);
 }
-/* sum + a.low * b.low + a.high * b.high, lanes being pairs of int16. In assembly, because gcc computes all products of
- * a tile before the first sum, and then registers do not suffice. */
+/* sum + a.low * b.low + a.high * b.high, lanes being pairs of int16; with VNNI also the four products of the unsigned
+ * bytes of a and the signed bytes of b. In assembly, because gcc computes all products of a tile before the first sum,
+ * and then registers do not suffice; the emulation of the tests has only the intrinsics. */
 #define HAVE_DOT2
+#if defined(WITH_VNNI)
+#define HAVE_DOT4
+WEFT_INLINE vi vi_dot2(vi sum, vi a, vi b) {
+#if defined(WEFT_EMULATE_AVXVNNI)
+    return _mm256_dpwssd_avx_epi32(sum, a, b);
+#else
+    __asm__("%{vex%} vpdpwssd %2, %1, %0" : "+x"(sum) : "x"(a), "x"(b));
+    return sum;
+#endif
+}
+WEFT_INLINE vi vi_dot4(vi sum, vi a, vi b) {
+#if defined(WEFT_EMULATE_AVXVNNI)
+    return _mm256_dpbusd_avx_epi32(sum, a, b);
+#else
+    __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum) : "x"(a), "x"(b));
+    return sum;
+#endif
+}
+#else
 WEFT_INLINE vi vi_dot2(vi sum, vi a, vi b) {
     vi product;
     __asm__("vpmaddwd %3, %2, %0\n\tvpaddd %0, %1, %1" : "=&x"(product), "+x"(sum) : "x"(a), "x"(b));
     return sum;
 }
+#endif
 WEFT_INLINE vi vi_set(int v) {
     return _mm256_set1_epi32(v);
 }
