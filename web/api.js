@@ -75,6 +75,27 @@ export const getFile = async (id) => (await ask(`/v1/files/${id}`)).json();
 /** @param {string} id */
 export const deleteFile = (id) => ask(`/v1/files/${id}`, { method: "DELETE" });
 
+/** @param {string} path @param {object} body @param {AbortSignal} [signal] */
+const post = async (path, body, signal) =>
+  (await ask(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal })).json();
+
+/** Indexes of a stored video, newest first. @param {string} file @returns {Promise<VideoIndex[]>} */
+export const listIndexes = async (file) => (await (await ask(`/v1/indexes?file_id=${encodeURIComponent(file)}`)).json()).data;
+
+/** @param {string} id @returns {Promise<VideoIndex>} */
+export const getIndex = async (id) => (await ask(`/v1/indexes/${id}`)).json();
+
+/** Makes a stored video searchable, or goes on with it. @param {{ file_id: string, model?: string, segment_seconds?: number, fps?: number, max_pixels?: number }} wish
+ * @returns {Promise<VideoIndex>} */
+export const makeIndex = (wish) => post("/v1/indexes", wish);
+
+/** @param {string} id @returns {Promise<VideoIndex>} */
+export const cancelIndex = (id) => post(`/v1/indexes/${id}/cancel`, {});
+
+/** @param {string} id @param {{ query: string, limit: number, refine: boolean }} search @param {AbortSignal} signal
+ * @returns {Promise<{ data: FoundRange[], index: VideoIndex }>} */
+export const searchIndex = (id, search, signal) => post(`/v1/indexes/${id}/search`, search, signal);
+
 /** @param {string} password @returns {Record<string, string>} */
 const passwordHeader = (password) => (password ? { "X-Document-Password": encodeURIComponent(password) } : {});
 

@@ -1,11 +1,14 @@
-// A clip beside the conversation: the browser's own player, and under it the times that the answer names, as bars. What this
+// A clip beside the conversation: the browser's own player, and under it the times that the answer names or a search has found, as
+// bars. What this
 // browser cannot play says so; the model sees it all the same.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { clipUrl } from "./attachments.js";
+import { Finder } from "./finder.js";
 import { html } from "./html.js";
 import { Icon } from "./icons.js";
 import { t } from "./i18n/index.js";
 import { clock } from "./ranges.js";
+import { searches } from "./indexes.js";
 import { seek, timesInFocus } from "./store.js";
 
 const BAR_MIN = 0.6; // percent of the line, so that a moment can be hit
@@ -18,7 +21,9 @@ export function Player({ picture }) {
   const [broken, setBroken] = useState(false);
   const words = t();
   const wish = seek.value;
-  const times = timesInFocus.value;
+  const search = searches.value.get(picture.file?.id ?? "");
+  // What was found last stands on the line; else what the answer names.
+  const times = search?.ranges.length ? search.ranges.map(({ start, end }, index) => ({ from: start, to: end, index })) : timesInFocus.value;
 
   useEffect(() => {
     const video = ref.current;
@@ -50,7 +55,7 @@ export function Player({ picture }) {
         onLoadedMetadata=${(/** @type {any} */ e) => Number.isFinite(e.currentTarget.duration) && setDuration(e.currentTarget.duration)}></video>`}
     </div>
     ${times.length > 0 && duration > 0 && html`
-      <div class="times" role="group" aria-label=${words.timesOf}>
+      <div class="times" role="group" aria-label=${search?.ranges.length ? words.timesFound : words.timesOf}>
         ${times.map(({ from, to, index }) => {
           const label = to === null ? clock(from) : `${clock(from)} – ${clock(to)}`;
           const left = Math.min(100 - BAR_MIN, (100 * from) / duration);
@@ -59,5 +64,6 @@ export function Player({ picture }) {
             style=${{ left: `${left}%`, width: `${width}%` }} onClick=${() => (seek.value = { from, to })}></button>`;
         })}
       </div>`}
+    <${Finder} picture=${picture} url=${broken ? "" : url} />
     <div class="viewer-bar"><span class="viewer-size">${[picture.name, duration > 0 && clock(duration)].filter(Boolean).join(" · ")}</span></div>`;
 }

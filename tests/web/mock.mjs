@@ -146,6 +146,56 @@ function fileStore() {
   return { answer, files, uploads, faults };
 }
 
+/** Indexes of videos: each look at one that is at work finds it a part further, unless it is held. */
+function indexStore(files) {
+  const indexes = new Map();
+  const state = { indexes, held: false, searches: [], fails: "" };
+  const parts = [
+    "A blue screen with a counter.", "A red bar crosses the picture.", '[{"bbox_2d": [10, 10, 200, 200], "label": "red square"}, {"bbox_2d": [10, 10, 300, 300], "label": "counter"}]',
+    "The red bar has gone; a long caption follows, which goes on about everything that can be seen in these few seconds until it has to be cut somewhere, since no list of results needs so many words of one place.",
+    "A green field with a counter.",
+  ];
+  let number = 0;
+
+  async function answer(request, response, url) {
+    const [, , , id, action] = url.pathname.split("/");
+    const say = (index) => sendJson(response, 200, index);
+    if (!id && request.method === "GET") return say({ object: "list", data: [...indexes.values()].filter((index) => index.file_id === url.searchParams.get("file_id")).reverse() });
+    if (!id) {
+      const wish = await readBody(request);
+      const same = [...indexes.values()].find((index) => index.file_id === wish.file_id);
+      if (!files.has(wish.file_id)) return sendJson(response, 404, errorObject("no such file", "not_found"));
+      const index = same ?? {
+        id: `index_${++number}`, object: "video.index", file_id: wish.file_id, model: wish.model, status: "queued", segment_seconds: 2, fps: 0.5, max_pixels: null,
+        duration: null, segments: { done: 0, total: null }, seconds_left: null, error: null,
+      };
+      Object.assign(index, { status: index.status === "completed" ? "completed" : "queued", error: null });
+      indexes.set(index.id, index);
+      return say(index);
+    }
+    const index = indexes.get(id);
+    if (!index) return sendJson(response, 404, errorObject("no such index", "not_found"));
+    if (action === "cancel") return say(Object.assign(index, { status: "cancelled", seconds_left: null }));
+    if (action === "search") {
+      const { query, limit, refine } = await readBody(request);
+      state.searches.push({ query, limit, refine });
+      const words = query.toLowerCase().split(/\s+/);
+      const data = parts.slice(0, index.segments.done).map((caption, i) => ({ object: "video.range", start: 2 * i + (refine ? 0.5 : 0), end: 2 * i + 2, caption, confirmed: refine }))
+        .map((range) => ({ ...range, score: words.filter((word) => range.caption.toLowerCase().includes(word)).length }))
+        .filter((range) => range.score).sort((a, b) => b.score - a.score).slice(0, limit);
+      return say({ object: "list", data, index });
+    }
+    if (["queued", "in_progress"].includes(index.status) && !state.held) {
+      if (state.fails) Object.assign(index, { status: "failed", error: { code: "invalid_media", message: state.fails } });
+      else if (index.segments.total === null) Object.assign(index, { status: "in_progress", duration: 10, segments: { done: 0, total: parts.length } });
+      else if (++index.segments.done === parts.length) Object.assign(index, { status: "completed", seconds_left: null });
+      else index.seconds_left = 70 * (parts.length - index.segments.done);
+    }
+    say(index);
+  }
+  return { answer, state };
+}
+
 /** How many tokens the mock counts for a part of a message. */
 const tokensOf = (part) => {
   if (part.type === "image_url") return part.image_url.max_pixels ? 64 : 2040;
@@ -159,10 +209,11 @@ const tokensOf = (part) => {
 /** @param {{ pace?: number }} options */
 export async function startMock({ pace = 1, port = 0 } = {}) {
   const store = fileStore();
+  const videos = indexStore(store.files);
   const files = await assets();
   const csp = await contentSecurityPolicy();
   /** What tests look at. */
-  const seen = { requests: [], aborted: 0, store };
+  const seen = { requests: [], aborted: 0, store, videos: videos.state };
 
   async function complete(request, response) {
     const body = await readBody(request);
@@ -227,6 +278,7 @@ export async function startMock({ pace = 1, port = 0 } = {}) {
     const path = asked.pathname;
     try {
       if (/^\/v1\/(files|uploads)(\/|$)/.test(path)) return await store.answer(request, response, asked);
+      if (/^\/v1\/indexes(\/|$)/.test(path)) return await videos.answer(request, response, asked);
       if (path === "/v1/media/plan") {
         const { messages } = await readBody(request);
         const parts = messages.flatMap((m) => (Array.isArray(m.content) ? m.content : [])).filter((p) => p.type !== "text");

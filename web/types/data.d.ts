@@ -67,6 +67,30 @@ interface StoredFile {
   filename: string;
 }
 
+/** A video that is being made searchable, or is. */
+interface VideoIndex {
+  id: string;
+  file_id: string;
+  model: string;
+  status: "queued" | "in_progress" | "completed" | "failed" | "cancelled";
+  segment_seconds: number;
+  fps: number;
+  max_pixels: number | null;
+  duration: number | null;
+  segments: { done: number; total: number | null };
+  seconds_left: number | null;
+  error: { code: string; message: string } | null;
+}
+
+/** A range of a video that a search has found. */
+interface FoundRange {
+  start: number;
+  end: number;
+  caption: string;
+  score: number;
+  confirmed: boolean;
+}
+
 interface UserTurn {
   id: string;
   role: "user";
