@@ -41,6 +41,9 @@ typedef struct weft_model_info {
 weft_status weft_model_open(const char *path, const char *mmproj, weft_model **model, weft_error *err);
 void weft_model_close(weft_model *model); /* after every engine made of it is gone */
 const weft_model_info *weft_model_get_info(const weft_model *model);
+/* The same for the same weights and configuration, wherever they lie, and another for any other model: for keys of what was
+ * made by a model. Reads a few pages of each tensor. */
+uint64_t weft_model_identity(const weft_model *model);
 /* Things worth telling the user that are not errors; NULL past the last one. */
 const char *weft_model_warning(const weft_model *model, int index);
 
@@ -188,6 +191,22 @@ weft_status weft_pdf_inspect(int file, const char *password, weft_pdf_info *info
 /* Draws a page (from 1) `width` pixels wide (1 to 16,384), as high as its shape says: 16 million pixels at most.
  * NOT_FOUND for a page past the end. */
 weft_status weft_pdf_draw(int file, const char *password, int64_t page, int64_t width, weft_pdf_page *out, weft_error *err);
+
+/* ---- clips ----------------------------------------------------------------------------------------------------- */
+
+typedef struct weft_clip weft_clip;
+
+/* Opens a clip for looking at it without a model, in a sandboxed worker that lives until weft_clip_close. `file`: a regular
+ * file open for reading; stays the caller's and must stay open. */
+weft_status weft_clip_open(int file, weft_clip **clip, weft_error *err);
+void weft_clip_close(weft_clip *clip); /* NULL is allowed */
+
+enum { WEFT_GLANCE_SIDE = 32, WEFT_GLANCE_BYTES = WEFT_GLANCE_SIDE * WEFT_GLANCE_SIDE * 3 };
+
+/* What a request for [from, to) seconds at `fps` (2 frames at least) would show the model, in little: *frames times
+ * [32, 32, 3], the mean colour of each cell of a grid. *rgb is the clip's until the next call. One thread at a time. */
+weft_status weft_clip_glance(weft_clip *clip, double from, double to, double fps, const uint8_t **rgb, int64_t *frames,
+                             weft_error *err);
 
 /* ---- measuring ------------------------------------------------------------------------------------------------- */
 

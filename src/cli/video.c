@@ -35,6 +35,7 @@ static bool interrupted(void *context) {
 }
 
 static void close_command(video_command *c) {
+    weft_video_close(&c->job);
     weft_video_index_close(c->index);
     weft_engine_destroy(c->engine);
     weft_model_close(c->model);
@@ -69,7 +70,7 @@ static weft_status open_command(video_command *c, video_options *options, const 
     return weft_video_open(&c->job, resolved, (int64_t)info.st_size, (int64_t)info.st_mtime, err);
 }
 
-static weft_status bring_index(const video_command *c, bool quiet, weft_error *err) {
+static weft_status bring_index(video_command *c, bool quiet, weft_error *err) {
     bool terminal = isatty(STDERR_FILENO);
     int64_t done;
     WEFT_TRY(weft_video_index_count(c->index, c->job.video, &done, err));
@@ -173,7 +174,7 @@ static void list_range(void *context, const weft_video_range *range) {
                                              range->confirmed, "score", s->score));
 }
 
-static weft_status find(const video_command *c, const video_options *o, const char *words, weft_error *err) {
+static weft_status find(video_command *c, const video_options *o, const char *words, weft_error *err) {
     if (!o->as_json) return weft_video_search(&c->job, words, (int)o->limit, !o->no_refine, print_range, NULL, err);
     json_t *list = json_array();
     weft_status status = weft_video_search(&c->job, words, (int)o->limit, !o->no_refine, list_range, list, err);

@@ -160,6 +160,8 @@ void weft_model_close(weft_model *model) {
 
 const weft_model_info *weft_model_get_info(const weft_model *model) { return &model->info; }
 
+uint64_t weft_model_identity(const weft_model *model) { return weft_checkpoint_identity(model->checkpoint); }
+
 const char *weft_model_warning(const weft_model *model, int index) {
     return index >= 0 && index < model->warning_count ? model->warnings[index] : NULL;
 }

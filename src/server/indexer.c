@@ -102,29 +102,35 @@ static void keep_pace(weft_indexer *indexer, double seconds) {
     pthread_mutex_unlock(&indexer->mutex);
 }
 
-static weft_status make_index(weft_indexer *indexer, const weft_job *job, const weft_server_model *model,
-                              weft_error *err) {
+static weft_status caption_all(weft_indexer *indexer, const weft_job *job, weft_video_job *video, weft_error *err) {
     weft_server *server = indexer->server;
     weft_file_info info;
     char path[80];
     int64_t done;
-    weft_video_job video = weft_indexer_video_job(server, job, model);
-    video.background = true;
-    video.cancelled = cancelled;
-    video.cancelled_context = indexer;
     WEFT_TRY(weft_files_get(server->files, job->file, &info, err));
     snprintf(path, sizeof path, "sha256:%s",
              job->sha256); /* the same bytes are the same video, however often uploaded */
-    WEFT_TRY(weft_video_open(&video, path, (int64_t)info.bytes, 0, err));
-    WEFT_TRY(weft_jobs_place(server->videos, job->id, video.video, err));
-    WEFT_TRY(weft_video_index_count(server->videos, video.video, &done, err));
-    for (int64_t i = done; i < video.segments; i++) {
+    WEFT_TRY(weft_video_open(video, path, (int64_t)info.bytes, 0, err));
+    WEFT_TRY(weft_jobs_place(server->videos, job->id, video->video, err));
+    WEFT_TRY(weft_video_index_count(server->videos, video->video, &done, err));
+    for (int64_t i = done; i < video->segments; i++) {
         double begun = weft_now_ms();
         if (!is_wanted(indexer, job->id)) return weft_fail(err, WEFT_ERR_CANCELLED, "cancelled");
-        WEFT_TRY(weft_video_caption(&video, i, err));
+        WEFT_TRY(weft_video_caption(video, i, err));
         keep_pace(indexer, (weft_now_ms() - begun) / 1000);
     }
     return WEFT_OK;
+}
+
+static weft_status make_index(weft_indexer *indexer, const weft_job *job, const weft_server_model *model,
+                              weft_error *err) {
+    weft_video_job video = weft_indexer_video_job(indexer->server, job, model);
+    video.background = true;
+    video.cancelled = cancelled;
+    video.cancelled_context = indexer;
+    weft_status status = caption_all(indexer, job, &video, err);
+    weft_video_close(&video);
+    return status;
 }
 
 static void set_current(weft_indexer *indexer, const char *id) {

@@ -12,9 +12,8 @@ enum {
     POLL_MS = 200,          /* how late a cancelled job may notice */
 };
 
-static const char caption_prompt[] = "Describe in one sentence what is seen and what happens.";
-
-const weft_video_settings weft_video_defaults = {.segment = 10, .fps = 0.5, .closer_fps = 2, .prompt = caption_prompt};
+const weft_video_settings weft_video_defaults = {
+    .segment = 10, .fps = 0.5, .closer_fps = 2, .prompt = WEFT_VIDEO_PROMPT};
 
 /* ---- asking the model ------------------------------------------------------------------------------------------ */
 
@@ -129,19 +128,10 @@ weft_status weft_video_open(weft_video_job *job, const char *path, int64_t bytes
                          job->name, job->duration, WEFT_VIDEO_SEGMENTS_MAX, s->segment);
     /* other frames or another question make another index */
     const weft_model_info *m = weft_model_get_info(job->model);
-    snprintf(model, sizeof model, "%.100s %llu fps %g pixels %lld: %.200s", m->name, (unsigned long long)m->file_bytes,
-             s->fps, (long long)s->max_pixels, s->prompt);
+    snprintf(model, sizeof model, "%.100s %016llx fps %g pixels %lld: %.200s", m->name,
+             (unsigned long long)weft_model_identity(job->model), s->fps, (long long)s->max_pixels, s->prompt);
+    WEFT_TRY(weft_video_remember(job, path, err));
     return weft_video_index_add(job->index, path, bytes, modified, model, s->segment, job->duration, &job->video, err);
-}
-
-weft_status weft_video_caption(const weft_video_job *job, int64_t number, weft_error *err) {
-    const weft_video_settings *s = &job->settings;
-    weft_video_segment segment = {.number = number,
-                                  .begins = (double)number * s->segment,
-                                  .ends = fmin((double)(number + 1) * s->segment, job->duration)};
-    WEFT_TRY(
-        job->ask(job, s->prompt, segment.begins, segment.ends, s->fps, segment.caption, sizeof segment.caption, err));
-    return weft_video_index_put(job->index, job->video, &segment, err);
 }
 
 /* ---- export ---------------------------------------------------------------------------------------------------- */

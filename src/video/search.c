@@ -16,41 +16,101 @@ enum {
     APART_MIN = 5,  /* seconds between them at least */
 };
 
-/* How the model is asked: directly, or, where its yes and no tell nothing, by its caption's words. */
+/* How the model is asked: directly, in plain words, or, where its yes and no tell nothing, by its caption's words. */
+typedef enum question { DIRECT, PLAIN, BY_CAPTION, QUESTIONS } question;
+
 typedef struct second_look {
-    const weft_video_job *job;
+    weft_video_job *job;
     const char *words;
-    bool by_caption;
+    question how;
     int least; /* words that a caption must have */
 } second_look;
 
-/* How many of the words (letters, digits and bytes past ASCII) stand in `caption`, whole, in any case. */
-static int words_in(const char *words, const char *caption) {
-#define IN_WORD(c) (isalnum((unsigned char)(c)) || (unsigned char)(c) >= 0x80)
-    int found = 0;
-    for (const char *w = words; *w;) {
-        size_t length = 0;
-        while (IN_WORD(w[length])) length++;
-        bool here = false;
-        for (const char *at = caption; length > 0 && !here && *at; at++)
-            here = (at == caption || !IN_WORD(at[-1])) && strncasecmp(at, w, length) == 0 && !IN_WORD(at[length]);
-        found += here;
-        w += length ? length : 1;
+static bool in_word(char c) {
+    return isalnum((unsigned char)c) || (unsigned char)c >= 0x80;
+}
+
+static size_t word_length(const char *word) {
+    size_t length = 0;
+    while (in_word(word[length])) length++;
+    return length;
+}
+
+static bool is_one_of(const char *word, size_t length, const char *const *list) {
+    for (; *list; list++)
+        if (strlen(*list) == length && strncasecmp(word, *list, length) == 0) return true;
+    return false;
+}
+
+static bool is_denial(const char *word, size_t length) {
+    static const char *const denials[] = {"no", "not", "without", "never", "none", "neither", "nor", "cannot", NULL};
+    const char *end = word + length;
+    return is_one_of(word, length, denials) || (length > 1 && end[-1] == 'n' && end[0] == '\'' && end[1] == 't');
+}
+
+/* Whether `word` stands in the caption; *affirmed: somewhere with no denial before it in its sentence. */
+static bool find_word(const char *word, size_t length, const char *caption, bool *affirmed) {
+    static const char *const turns[] = {"but", "only", "however", "instead", "except", NULL};
+    bool found = false, denied = false;
+    *affirmed = false;
+    for (const char *at = caption; *at;) {
+        size_t here = word_length(at);
+        if (here == 0) {
+            if (strchr(".!?;", *at)) denied = false;
+            at++;
+            continue;
+        }
+        if (here == length && strncasecmp(at, word, length) == 0) {
+            found = true;
+            *affirmed = *affirmed || !denied;
+        }
+        if (is_denial(at, here)) denied = at[here] != ','; /* "No, …" answers */
+        if (is_one_of(at, here, turns)) denied = false;
+        at += here;
     }
     return found;
-#undef IN_WORD
+}
+
+int weft_video_words_in(const char *words, const char *caption, int *denied) {
+    int affirmed_count = 0, denied_count = 0;
+    bool literal = false;
+    for (const char *w = words; *w; w += word_length(w) ? word_length(w) : 1)
+        literal = literal || is_denial(w, word_length(w));
+    for (const char *w = words; *w; w += word_length(w) ? word_length(w) : 1) {
+        bool affirmed;
+        if (word_length(w) == 0 || !find_word(w, word_length(w), caption, &affirmed)) continue;
+        affirmed_count += affirmed || literal;
+        denied_count += !affirmed && !literal;
+    }
+    if (denied) *denied = denied_count;
+    return affirmed_count;
+}
+
+/* The questions, from the one that says most: a model that does not understand one is asked the next. */
+static void make_question(question how, const char *words, char *text, size_t size) {
+    static const char *const articles[] = {"a", "an", "the", "some", "any", "one", "two", "three", NULL};
+    if (how == DIRECT) {
+        snprintf(text, size, "Does this show: %.1500s? Answer yes or no.", words);
+    } else {
+        bool has_one = is_one_of(words, word_length(words), articles),
+             vowel = words[0] && strchr("aeiouAEIOU", words[0]);
+        snprintf(text, size, "Is there %s%.1500s?", has_one ? "" : vowel ? "an " : "a ", words);
+    }
 }
 
 /* Whether second `at` shows it. */
 static weft_status look(const second_look *l, double at, bool *shown, weft_error *err) {
     char answer[WEFT_CAPTION_MAX];
-    char question[2048];
-    const weft_video_settings *settings = &l->job->settings;
-    double to = fmin(at + 1, l->job->duration);
-    snprintf(question, sizeof question, "Does this show: %.1500s? Answer yes or no.", l->words);
-    WEFT_TRY(l->job->ask(l->job, l->by_caption ? settings->prompt : question, at, to, settings->closer_fps, answer,
-                         sizeof answer, err));
-    *shown = l->by_caption ? words_in(l->words, answer) >= l->least : strncasecmp(answer, "yes", 3) == 0;
+    char text[2048];
+    double to = fmin(at + 1, l->job->duration), fps = l->job->settings.closer_fps;
+    if (l->how == BY_CAPTION) {
+        WEFT_TRY(weft_video_ask_caption(l->job, at, to, fps, answer, sizeof answer, err));
+        *shown = weft_video_words_in(l->words, answer, NULL) >= l->least;
+    } else {
+        make_question(l->how, l->words, text, sizeof text);
+        WEFT_TRY(l->job->ask(l->job, text, at, to, fps, answer, sizeof answer, err));
+        *shown = strncasecmp(answer, "yes", 3) == 0;
+    }
     return WEFT_OK;
 }
 
@@ -80,9 +140,10 @@ static weft_status find_inside(second_look *l, const weft_video_segment *range, 
     double length = range->ends - range->begins, apart = 1.5 * l->job->settings.segment;
     double outside = range->begins - apart >= 0 ? floor(range->begins - apart) : ceil(range->ends + apart);
     *found = false;
-    for (int way = 0; way < 2 && !*found; way++) {
+    for (int how = DIRECT; how < QUESTIONS && !*found; how++) {
         bool yes = false, everywhere = false;
-        l->by_caption = way == 1;
+        l->how = (question)how;
+        if (how == BY_CAPTION && l->least == 0) break;
         /* the middle, then the quarters, the eighths…: what is short in a long segment is met too */
         for (int parts = 2; !yes && (parts <= 4 || (parts <= PARTS_MAX && length / parts >= APART_MIN)); parts *= 2)
             for (int part = 1; part < parts && !yes; part += 2) {
@@ -95,9 +156,9 @@ static weft_status find_inside(second_look *l, const weft_video_segment *range, 
     return WEFT_OK;
 }
 
-weft_status weft_video_refine(const weft_video_job *job, const char *words, weft_video_segment *range, bool *confirmed,
+weft_status weft_video_refine(weft_video_job *job, const char *words, weft_video_segment *range, bool *confirmed,
                               weft_error *err) {
-    second_look l = {.job = job, .words = words, .least = words_in(words, range->caption)};
+    second_look l = {.job = job, .words = words, .least = weft_video_words_in(words, range->caption, NULL)};
     double inside = range->begins, first, last, segment = job->settings.segment;
     WEFT_TRY(find_inside(&l, range, &inside, confirmed, err));
     if (!*confirmed) return WEFT_OK;
@@ -125,7 +186,7 @@ int weft_video_join(const char *words, weft_video_segment *hits, int count) {
     for (int i = 0; i < count; i++) {
         weft_video_segment *last = kept ? &hits[kept - 1] : NULL;
         if (last && hits[i].begins <= last->ends &&
-            words_in(words, hits[i].caption) == words_in(words, last->caption)) {
+            weft_video_words_in(words, hits[i].caption, NULL) == weft_video_words_in(words, last->caption, NULL)) {
             double begins = last->begins;
             last->ends = hits[i].ends;
             if (hits[i].score > last->score) {
@@ -147,11 +208,24 @@ static bool shown_before(const weft_video_segment *hits, int i) {
     return false;
 }
 
-static weft_status show(const weft_video_job *job, const char *words, weft_video_segment *hits, int count, bool refine,
-                        void (*found)(void *, const weft_video_range *), void *context, weft_error *err) {
-    weft_video_range range;
-    count = weft_video_join(words, hits, count);
+/* Hits whose captions deny the words go; those that deny some of them rank lower. */
+static int drop_denials(const char *words, weft_video_segment *hits, int count) {
+    int kept = 0;
     for (int i = 0; i < count; i++) {
+        int denied, affirmed = weft_video_words_in(words, hits[i].caption, &denied);
+        if (denied > 0 && affirmed == 0) continue;
+        hits[kept] = hits[i];
+        if (denied > 0) hits[kept].score *= (double)affirmed / (affirmed + denied);
+        kept++;
+    }
+    return kept;
+}
+
+static weft_status show(weft_video_job *job, const char *words, weft_video_segment *hits, int count, int limit,
+                        bool refine, void (*found)(void *, const weft_video_range *), void *context, weft_error *err) {
+    weft_video_range range;
+    count = weft_video_join(words, hits, drop_denials(words, hits, count));
+    for (int i = 0; i < count && i < limit; i++) {
         bool confirmed = false;
         if (refine) WEFT_TRY(weft_video_refine(job, words, &hits[i], &confirmed, err));
         if (shown_before(hits, i)) continue;
@@ -166,15 +240,15 @@ static weft_status show(const weft_video_job *job, const char *words, weft_video
     return WEFT_OK;
 }
 
-weft_status weft_video_search(const weft_video_job *job, const char *words, int limit, bool refine,
+weft_status weft_video_search(weft_video_job *job, const char *words, int limit, bool refine,
                               void (*found)(void *, const weft_video_range *), void *context, weft_error *err) {
     if (limit < 1 || limit > WEFT_INDEX_HITS_MAX)
         return weft_fail(err, WEFT_ERR_INVALID, "the limit of ranges is 1 to %d", WEFT_INDEX_HITS_MAX);
-    weft_video_segment *hits = calloc((size_t)limit, sizeof *hits);
+    weft_video_segment *hits = calloc(WEFT_INDEX_HITS_MAX, sizeof *hits); /* some of which will go or join */
     if (!hits) return weft_fail(err, WEFT_ERR_MEMORY, "search: no memory");
     int count = 0;
-    weft_status status = weft_video_index_find(job->index, job->video, words, limit, hits, &count, err);
-    if (status == WEFT_OK) status = show(job, words, hits, count, refine, found, context, err);
+    weft_status status = weft_video_index_find(job->index, job->video, words, WEFT_INDEX_HITS_MAX, hits, &count, err);
+    if (status == WEFT_OK) status = show(job, words, hits, count, limit, refine, found, context, err);
     free(hits);
     return status;
 }

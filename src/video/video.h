@@ -16,6 +16,9 @@
 #define WEFT_VIDEO_FPS_MAX     1000.0
 enum { WEFT_VIDEO_SEGMENTS_MAX = 100000 };
 
+/* What is asked about each segment. A model that answers this with boxes or nothing is asked in plainer words. */
+#define WEFT_VIDEO_PROMPT "Describe in one sentence what is seen and what happens."
+
 typedef struct weft_video_settings {
     double segment;     /* seconds */
     double fps;         /* frames a second of the first look */
@@ -27,6 +30,7 @@ typedef struct weft_video_settings {
 extern const weft_video_settings weft_video_defaults;
 
 typedef struct weft_video_job weft_video_job;
+typedef struct weft_video_memory weft_video_memory; /* of what was captioned last; caption.c */
 /* The model's likeliest answer about [from, to) seconds, on one line, cut to `size` bytes at a character's end. */
 typedef weft_status weft_video_asker(const weft_video_job *job, const char *text, double from, double to, double fps,
                                      char *answer, size_t size, weft_error *err);
@@ -47,6 +51,8 @@ struct weft_video_job { /* the caller fills the first part; everything in it is 
 
     double duration; /* seconds, from here on by weft_video_open */
     int64_t video, segments;
+    int plainness;             /* of the question, once a model needed a plainer one */
+    weft_video_memory *memory; /* owned: weft_video_close */
 };
 
 /* Whether the settings can be used; the message names the one that cannot. */
@@ -56,9 +62,20 @@ weft_status weft_video_check(const weft_video_settings *settings, weft_error *er
 weft_status weft_video_open(weft_video_job *job, const char *path, int64_t bytes, int64_t modified, weft_error *err);
 /* Takes up a video that is in the index already, by what weft_video_open found out then: for looking and searching. */
 void weft_video_take_up(weft_video_job *job, int64_t video, double duration);
-/* Captions segment `number` (the first that is missing) and keeps it. CANCELLED when job->cancelled says so; what was
- * kept stays. */
-weft_status weft_video_caption(const weft_video_job *job, int64_t number, weft_error *err);
+/* Captions segment `number` (the first that is missing) and keeps it. A segment whose frames all show, cell by cell,
+ * the one still picture that the segment captioned last showed gets its caption without the model. CANCELLED when
+ * job->cancelled says so; what was kept stays. */
+weft_status weft_video_caption(weft_video_job *job, int64_t number, weft_error *err);
+/* Gives back what weft_video_open has opened: a file, and the worker that compares. A job that holds nothing is fine.
+ */
+void weft_video_close(weft_video_job *job);
+
+/* For the other files of this layer, and tests. The caption of [from, to); opening the file for comparing (the job's
+ * resolver's, or `path`); whether two pictures of weft_clip_glance are the same. */
+weft_status weft_video_ask_caption(weft_video_job *job, double from, double to, double fps, char *answer, size_t size,
+                                   weft_error *err);
+weft_status weft_video_remember(weft_video_job *job, const char *path, weft_error *err);
+bool weft_video_same_picture(const uint8_t *a, const uint8_t *b);
 
 typedef enum weft_video_format { WEFT_VIDEO_JSON, WEFT_VIDEO_SRT } weft_video_format;
 /* Appends piece `number` of all captions to `out`, from 0 until *more is false: the whole is never in memory. */
@@ -76,18 +93,23 @@ typedef struct weft_video_range {
     char clock[80];           /* "[HH:MM:SS - HH:MM:SS]" */
 } weft_video_range;
 
-/* Finds the best `limit` segments for `words`, joins those that follow each other, with `refine` looks at their edges
- * again, and hands out the ranges, best first, as they are found. */
-weft_status weft_video_search(const weft_video_job *job, const char *words, int limit, bool refine,
+/* Finds the best segments for `words`, joins those that follow each other, with `refine` looks at their edges again,
+ * and hands out `limit` ranges, best first, as they are found. A caption that denies the words ("There is no circle")
+ * is none. */
+weft_status weft_video_search(weft_video_job *job, const char *words, int limit, bool refine,
                               void (*found)(void *context, const weft_video_range *range), void *context,
                               weft_error *err);
 
+/* How many of `words` the caption has, whole and in any case; *denied: how many of them only behind a "no", "not" or
+ * "without" of their sentence, which are not counted (NULL: no matter). Words that deny themselves are taken as they
+ * stand. */
+int weft_video_words_in(const char *words, const char *caption, int *denied);
 /* Hits with the same number of the words that follow each other become one, with the caption of the best; hits [count]
  * are overwritten, best first. Returns how many. */
 int weft_video_join(const char *words, weft_video_segment *hits, int count);
 /* Narrows or widens a range, by less than a segment at either end, to the seconds that show the words; when the model
  * confirms none, *confirmed is false and the range stays. What lies between the edges is taken as shown. */
-weft_status weft_video_refine(const weft_video_job *job, const char *words, weft_video_segment *range, bool *confirmed,
+weft_status weft_video_refine(weft_video_job *job, const char *words, weft_video_segment *range, bool *confirmed,
                               weft_error *err);
 
 #endif

@@ -79,6 +79,9 @@ const weft_vision_weights *weft_checkpoint_vision(const weft_checkpoint *checkpo
 const weft_text_sources *weft_checkpoint_sources(const weft_checkpoint *checkpoint);
 uint64_t weft_checkpoint_file_bytes(const weft_checkpoint *checkpoint);
 uint64_t weft_checkpoint_parameters(const weft_checkpoint *checkpoint);
+/* A hash that another model has not, by what the tensors are called and hold (a few hundred bytes of each), the
+ * configuration and the chat template, wherever the files lie. Not against somebody who wants two alike. */
+uint64_t weft_checkpoint_identity(const weft_checkpoint *checkpoint);
 /* Things worth telling the user that are not errors ("no preprocessor_config.json: using the shipped defaults"), or
  * NULL past the end. */
 const char *weft_checkpoint_warning(const weft_checkpoint *checkpoint, int index);
