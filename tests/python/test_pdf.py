@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import time
+import zlib
 from pathlib import Path
 from urllib.parse import quote
 
@@ -21,7 +22,7 @@ if not (Path(os.environ["WEFT_BIN"]).parent / "weft-pdf").exists():
 
 from pdf_writer import lines_page, pdf
 from test_server import ask, client_of, refused
-from weft_server import GOLDEN, Server
+from weft_server import GOLDEN, PeakOfWorkers, Server
 
 MODEL = GOLDEN / "models" / "dense_tied" / "model"
 THREE = pdf([lines_page((72, 700, f"Heading {i}"), (72, 100, "left foot"), (400, 100, "right (foot)")) for i in (1, 2, 3)])
@@ -200,18 +201,39 @@ FORM_LOOP = pdf(["/X Do"], extra=["<< >>"]).replace(b"/Font << /F1 3 0 R >>", b"
 SCRIPT = pdf([lines_page((72, 700, "calm"))], catalog="/OpenAction << /S /JavaScript /JS (app.alert(1); while(true){}) >> /AA << /O << /S /Launch /F (/bin/sh) >> >>")
 
 
-@pytest.mark.parametrize("content", [THREE[:200], THREE[:-400], b"%PDF-1.7\n", b"%PDF-" + os.urandom(5000), LOOP, DEEP, FORM_LOOP, SCRIPT,
-                                     pdf([lines_page((72, 700, "x"))], media_box=(0, 0, 1e9, 1)), pdf([lines_page((72, 700, "x"))], media_box=(0, 0, 0, 0)),
-                                     THREE.replace(b"/Count 3", b"/Count 2000000000")],
-                         ids=["cut", "no-table", "empty", "noise", "page-loop", "deep", "form-loop", "script", "wide", "flat", "count"])
-def test_documents_that_mean_harm(client, content):
+ZEROS = zlib.compress(bytes(20 << 20), 9)
+FLATE_BOMB = pdf([ZEROS.decode("latin-1")]).replace(b"/Length", b"/Filter /FlateDecode /Length", 1)
+PICTURE_BOMB = pdf(["/X Do", "x"]).replace(b"/Font << /F1 3 0 R >>", b"/XObject << /X 6 0 R >>").replace(
+    b"/Length 1 ", b"/Type /XObject /Subtype /Image /Width 65535 /Height 65535 /ColorSpace /DeviceRGB /BitsPerComponent 8 /Length 1 ")
+HARM = {"cut": THREE[:200], "no-table": THREE[:-400], "empty": b"%PDF-1.7\n", "noise": b"%PDF-" + os.urandom(5000), "page-loop": LOOP, "deep": DEEP, "form-loop": FORM_LOOP,
+        "script": SCRIPT, "wide": pdf([lines_page((72, 700, "x"))], media_box=(0, 0, 1e9, 1)), "flat": pdf([lines_page((72, 700, "x"))], media_box=(0, 0, 0, 0)),
+        "count": THREE.replace(b"/Count 3", b"/Count 2000000000"), "flate-bomb": FLATE_BOMB, "picture-bomb": PICTURE_BOMB, "jpeg-before": b"\xFF\xD8\xFF" + THREE}
+
+
+@pytest.fixture(scope="module")
+def watched(server):
+    watch = PeakOfWorkers(server)
+    yield
+    assert 0 < watch.stop() < 512  # MiB; a worker may have 3 GiB
+
+
+@pytest.mark.parametrize("name", HARM)
+def test_documents_that_mean_harm(client, watched, name):
     """Each is answered or refused within the worker's time; the server lives and serves the next one."""
     import openai
     try:
-        assert ask(client, ask_about(content, page_tokens=16), max_tokens=1)[2].prompt_tokens
+        assert ask(client, ask_about(HARM[name], page_tokens=16), max_tokens=1)[2].prompt_tokens
     except openai.APIStatusError as error:
-        assert error.status_code in (400, 413) and error.body["message"]
+        assert error.status_code in (400, 413) and error.body["message"].isprintable() and "some.pdf" in error.body["message"], error.body
     assert ask(client, ask_about(THREE, pages="1", mode="text"), max_tokens=1)[2].prompt_tokens
+
+
+@pytest.mark.parametrize("name", HARM)
+def test_documents_that_mean_harm_on_the_command_line(tmp_path, name):
+    (tmp_path / "some.pdf").write_bytes(HARM[name])
+    run = subprocess.run([os.environ["WEFT_BIN"], "chat", "--model", str(MODEL), "--file", str(tmp_path / "some.pdf"), "--dpi", "30", "-n", "1", "?"],
+                         capture_output=True, text=True, timeout=120, env={**os.environ, "XDG_DATA_HOME": str(tmp_path)})
+    assert run.returncode == 0 or (run.returncode == 1 and re.search(r"^weft: error: .*some\.pdf", run.stderr, re.M)), run.stderr
 
 
 def test_a_hundred_thousand_pages(client):

@@ -86,6 +86,39 @@ class Server:
             return read_response(connection)
 
 
+def children(process: int) -> list[int]:
+    return [int(child) for path in Path(f"/proc/{process}/task").glob("*/children") for child in path.read_text().split()]
+
+
+class PeakOfWorkers(threading.Thread):
+    """Looks every few milliseconds at the peak resident sizes of all that the server has started."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__(daemon=True)
+        self.server, self.ended, self.mib = server, threading.Event(), 0.0
+        self.start()
+
+    def run(self) -> None:
+        while not self.ended.wait(0.004):
+            found = [self.server.process.pid]
+            while found:
+                try:
+                    more = children(found.pop())
+                    found += more
+                    for child in more:
+                        peak = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{child}/status").read_text())
+                        self.mib = max(self.mib, int(peak[1]) / 1024 if peak else 0)
+                except OSError:  # it has ended meanwhile
+                    pass
+
+    def stop(self) -> float:
+        """The largest of all, in MiB; 0: none was seen."""
+        self.ended.set()
+        self.join()
+        print(f"largest worker: {self.mib:.0f} MiB")
+        return self.mib
+
+
 def read_response(connection: socket.socket, method: str = "GET") -> tuple[int, dict, bytes]:
     response = http.client.HTTPResponse(connection, method=method)
     response.begin()

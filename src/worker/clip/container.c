@@ -52,8 +52,12 @@ static bool known_codec(enum AVCodecID id) {
 
 static weft_status libav_fail(weft_error *err, const char *what, int code) {
     char text[AV_ERROR_MAX_STRING_SIZE] = "";
+    if (code == AVERROR(ENOMEM)) /* a worker has enough for any true clip */
+        return weft_fail(err, WEFT_ERR_LIMIT, "video: %s: damaged or hostile: its tables ask for more memory than a decoder gets", what);
+    if (code == AVERROR_EOF)
+        return weft_fail(err, WEFT_ERR_FORMAT, "video: %s: truncated: the file ends before its first frame", what);
     av_strerror(code, text, sizeof text);
-    return weft_fail(err, code == AVERROR(ENOMEM) ? WEFT_ERR_MEMORY : WEFT_ERR_FORMAT, "video: %s: %s", what, text);
+    return weft_fail(err, WEFT_ERR_FORMAT, "video: %s: %s", what, text);
 }
 
 /* ---- bytes of the file ------------------------------------------------------------------------------------------ */
@@ -121,7 +125,10 @@ static weft_status find_stream(weft_container *clip, const weft_media_limits *li
     if (!clip->codec)
         return weft_fail(err, WEFT_ERR_UNSUPPORTED, "video: no decoder for %s: send H.264, H.265, VP9 or AV1",
                          avcodec_get_name(codec->codec_id));
-    if (codec->width < 1 || codec->height < 1 || codec->width > limits->side_max || codec->height > limits->side_max ||
+    if (codec->width < 1 || codec->height < 1) /* what the library takes for impossible, it says nothing about */
+        return weft_fail(err, WEFT_ERR_LIMIT, "video: the size of its frames is missing or over the limit of %lld pixels and %lld a side",
+                         (long long)limits->pixels_max, (long long)limits->side_max);
+    if (codec->width > limits->side_max || codec->height > limits->side_max ||
         codec->width > limits->pixels_max / codec->height)
         return weft_fail(err, WEFT_ERR_LIMIT, "video: frames of %d x %d pixels: the limit is %lld pixels and %lld a side", codec->width, codec->height,
                          (long long)limits->pixels_max, (long long)limits->side_max);
