@@ -1,9 +1,9 @@
 /* The container of a clip, read through libavformat from a descriptor.
  *
- * Owns the descriptor, the format context and the packet list (48 bytes a packet, at most PACKETS_MAX); the file itself is never in
- * memory as a whole. Hostile files: only the
- * containers and codecs named below are tried, nothing outside the given bytes can be opened (playlists and external
- * references are refused), the size is checked against the limits before a decoder exists. */
+ * Owns the descriptor, the format context and the packet list (48 bytes a packet, at most PACKETS_MAX); the file itself
+ * is never in memory as a whole. Hostile files: only the containers and codecs named below are tried, nothing outside
+ * the given bytes can be opened (playlists and external references are refused), the size is checked against the limits
+ * before a decoder exists. */
 #include "worker/clip/container.h"
 
 #include <errno.h>
@@ -53,7 +53,8 @@ static bool known_codec(enum AVCodecID id) {
 static weft_status libav_fail(weft_error *err, const char *what, int code) {
     char text[AV_ERROR_MAX_STRING_SIZE] = "";
     if (code == AVERROR(ENOMEM)) /* a worker has enough for any true clip */
-        return weft_fail(err, WEFT_ERR_LIMIT, "video: %s: damaged or hostile: its tables ask for more memory than a decoder gets", what);
+        return weft_fail(err, WEFT_ERR_LIMIT,
+                         "video: %s: damaged or hostile: its tables ask for more memory than a decoder gets", what);
     if (code == AVERROR_EOF)
         return weft_fail(err, WEFT_ERR_FORMAT, "video: %s: truncated: the file ends before its first frame", what);
     av_strerror(code, text, sizeof text);
@@ -126,12 +127,14 @@ static weft_status find_stream(weft_container *clip, const weft_media_limits *li
         return weft_fail(err, WEFT_ERR_UNSUPPORTED, "video: no decoder for %s: send H.264, H.265, VP9 or AV1",
                          avcodec_get_name(codec->codec_id));
     if (codec->width < 1 || codec->height < 1) /* what the library takes for impossible, it says nothing about */
-        return weft_fail(err, WEFT_ERR_LIMIT, "video: the size of its frames is missing or over the limit of %lld pixels and %lld a side",
+        return weft_fail(err, WEFT_ERR_LIMIT,
+                         "video: the size of its frames is missing or over the limit of %lld pixels and %lld a side",
                          (long long)limits->pixels_max, (long long)limits->side_max);
     if (codec->width > limits->side_max || codec->height > limits->side_max ||
         codec->width > limits->pixels_max / codec->height)
-        return weft_fail(err, WEFT_ERR_LIMIT, "video: frames of %d x %d pixels: the limit is %lld pixels and %lld a side", codec->width, codec->height,
-                         (long long)limits->pixels_max, (long long)limits->side_max);
+        return weft_fail(err, WEFT_ERR_LIMIT,
+                         "video: frames of %d x %d pixels: the limit is %lld pixels and %lld a side", codec->width,
+                         codec->height, (long long)limits->pixels_max, (long long)limits->side_max);
     double seconds = clip->format->duration > 0 ? (double)clip->format->duration / AV_TIME_BASE : 0;
     if (seconds > limits->video_seconds_max)
         return weft_fail(err, WEFT_ERR_LIMIT, "video: %.0f seconds long, the limit is %.0f", seconds,
@@ -144,8 +147,8 @@ static weft_status find_stream(weft_container *clip, const weft_media_limits *li
 /* Quarter turns only: what phones store. The matrix turns counter-clockwise. */
 static int find_turns(const AVStream *stream) {
 #if LIBAVFORMAT_VERSION_MAJOR >= 61
-    const AVPacketSideData *side =
-        av_packet_side_data_get(stream->codecpar->coded_side_data, stream->codecpar->nb_coded_side_data, AV_PKT_DATA_DISPLAYMATRIX);
+    const AVPacketSideData *side = av_packet_side_data_get(
+        stream->codecpar->coded_side_data, stream->codecpar->nb_coded_side_data, AV_PKT_DATA_DISPLAYMATRIX);
     const uint8_t *matrix = side && side->size >= 36 ? side->data : NULL;
 #else
     const uint8_t *matrix = av_stream_get_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, NULL);
@@ -167,8 +170,12 @@ static weft_status add_packet(weft_container *clip, const AVPacket *packet, int6
         clip->packets = more;
     }
     bool shown = !(packet->flags & AV_PKT_FLAG_DISCARD);
-    clip->packets[clip->packet_count++] =
-        (weft_packet){.pts = packet->pts, .dts = packet->dts, .place = packet->pos, .rank = -1, .key = packet->flags & AV_PKT_FLAG_KEY, .shown = shown};
+    clip->packets[clip->packet_count++] = (weft_packet){.pts = packet->pts,
+                                                        .dts = packet->dts,
+                                                        .place = packet->pos,
+                                                        .rank = -1,
+                                                        .key = packet->flags & AV_PKT_FLAG_KEY,
+                                                        .shown = shown};
     clip->frame_count += shown;
     return WEFT_OK;
 }
@@ -231,8 +238,8 @@ double weft_container_seconds(const weft_container *clip, int64_t time) {
     return ((double)time - (double)clip->origin) * unit.num / unit.den;
 }
 
-/* Presentation times are the container's, as ffprobe shows them. The clocks of MPEG streams start anywhere; theirs count from the
- * start of the file, as every player shows them. */
+/* Presentation times are the container's, as ffprobe shows them. The clocks of MPEG streams start anywhere; theirs
+ * count from the start of the file, as every player shows them. */
 static void find_origin(weft_container *clip) {
     const char *name = clip->format->iformat->name;
     bool anywhere = strcmp(name, "mpegts") == 0 || strcmp(name, "mpeg") == 0;
@@ -244,15 +251,17 @@ static void find_rate(weft_container *clip) {
     clip->fps = av_q2d(clip->stream->avg_frame_rate.den ? clip->stream->avg_frame_rate : (AVRational){0, 1});
     if (!(clip->fps > 0) && clip->stream->r_frame_rate.den) clip->fps = av_q2d(clip->stream->r_frame_rate);
     if (!(clip->fps > 0) && clip->times && clip->frame_count > 1)
-        clip->fps = (double)(clip->frame_count - 1) /
-                    (weft_container_seconds(clip, clip->times[clip->frame_count - 1]) - weft_container_seconds(clip, clip->times[0]));
+        clip->fps =
+            (double)(clip->frame_count - 1) / (weft_container_seconds(clip, clip->times[clip->frame_count - 1]) -
+                                               weft_container_seconds(clip, clip->times[0]));
     if (!(clip->fps > 0) || clip->fps > 1e6) clip->fps = 24; /* the published processor's assumption */
 }
 
 weft_status weft_container_open(weft_container *clip, int fd, const weft_media_limits *limits, weft_error *err) {
     struct stat info;
     *clip = (weft_container){.fd = fd};
-    if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size < 1) return weft_fail(err, WEFT_ERR_FORMAT, "the video is empty (0 bytes)");
+    if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size < 1)
+        return weft_fail(err, WEFT_ERR_FORMAT, "the video is empty (0 bytes)");
     clip->size = info.st_size;
     WEFT_TRY(open_container(clip, err));
     WEFT_TRY(find_stream(clip, limits, err));
