@@ -56,6 +56,10 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|i.86")
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64|ARM64")
   file(GLOB neon_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/kernels/arm/neon*.c)
   set_source_files_properties(${neon_sources} PROPERTIES COMPILE_OPTIONS "-O3")
+  set_source_files_properties(${CMAKE_SOURCE_DIR}/src/kernels/arm/dotprod_packed.c PROPERTIES COMPILE_OPTIONS
+    "-march=armv8.2-a+dotprod;$<IF:$<BOOL:${WEFT_SANITIZE}>,-O1;-fno-sanitize=undefined,-O2>")
+  set_source_files_properties(${CMAKE_SOURCE_DIR}/src/kernels/arm/i8mm_packed.c PROPERTIES COMPILE_OPTIONS
+    "-march=armv8.2-a+dotprod+i8mm;$<IF:$<BOOL:${WEFT_SANITIZE}>,-O1;-fno-sanitize=undefined,-O2>")
 endif()
 
 include(cmake/workers.cmake)

@@ -59,7 +59,7 @@ weft_status weft_model_detokenize(const weft_model *model, const int32_t *ids, s
 /* ---- engines --------------------------------------------------------------------------------------------------- */
 
 typedef struct weft_engine_options { /* zero means the default everywhere */
-    const char *cpu_level;  /* "ref", "avx2", "avxvnni", "avx512", "avx512-vnni", "amx": the highest kernel level to use; NULL: WEFT_CPU, else the best */
+    const char *cpu_level;  /* "ref", "avx2", "avxvnni", "avx512", "avx512-vnni", "amx"; "neon", "dotprod", "i8mm": the highest kernel level to use; NULL: WEFT_CPU, else the best */
     int threads;            /* 0: physical cores that the process may use */
     uint64_t memory_bytes;  /* budget for the KV cache; 0: a quarter of the machine's memory */
     int64_t context_length; /* positions per request at most; 0: the model's */

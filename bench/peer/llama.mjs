@@ -121,7 +121,7 @@ const median = (list) => {
 
 /** Every row at its depth: the cache is really computed up to there. */
 async function measure(addon, model, rows) {
-    const kv = addon.getGgmlType(options.kv), batchSize = Number(options["batch-size"]);
+    const kv = cacheType(addon), batchSize = Number(options["batch-size"]);
     const sequences = Math.max(1, ...rows.map((r) => r.c)), positions = Math.max(256, ...rows.map((r) => r.a + r.b));
     const context = new addon.AddonContext(model, {
         contextSize: Math.ceil(positions / 256) * 256 * sequences, batchSize, sequences, threads: Number(options.threads),
@@ -151,10 +151,17 @@ async function measure(addon, model, rows) {
     return {rows: out};
 }
 
+/** The number of the KV type; the addon knows names in capitals only and takes f16 without a word for others. */
+function cacheType(addon) {
+    const type = addon.getGgmlType(options.kv.toUpperCase());
+    if (type === undefined) throw new Error(`peer: unknown KV type ${options.kv}`);
+    return type;
+}
+
 /** Logits after every position of the ids in a text file, as f32 [positions, vocab]. */
 async function writeLogits(addon, model) {
     const ids = Uint32Array.from(readFileSync(options.logits, "utf8").trim().split(/\s+/).map(Number)), vocab = Number(options.vocab);
-    const kv = addon.getGgmlType(options.kv);
+    const kv = cacheType(addon);
     const context = new addon.AddonContext(model, {contextSize: Math.ceil(ids.length / 256) * 256, batchSize: ids.length, sequences: 1, threads: Number(options.threads),
         flashAttention: options.kv.startsWith("q") ? true : "auto", kvCacheKeyType: kv, kvCacheValueType: kv});
     if (!(await context.init())) throw new Error("peer: the context could not be made");

@@ -84,7 +84,7 @@ typedef struct weft_cli_model {
         {"--kv", NULL, WEFT_OPTION_TEXT, &(m).kv, "keys and values as f32, f16, q8, q8q4 or q4 (default: q8; with --exact f32)"},        \
         {"--exact", NULL, WEFT_OPTION_FLAG, &(m).exact, "f32 throughout, for parity with the reference"},                      \
         {"--no-cache", NULL, WEFT_OPTION_FLAG, &(m).no_cache, "do not keep re-laid weights on disk for the next start"},        \
-        {"--cpu", NULL, WEFT_OPTION_TEXT, &(m).cpu, "highest kernel level: ref, avx2, avxvnni, avx512, avx512-vnni, amx, neon (default: the CPU's best)"}
+        {"--cpu", NULL, WEFT_OPTION_TEXT, &(m).cpu, "highest kernel level: ref, avx2, avxvnni, avx512, avx512-vnni, amx; neon, dotprod, i8mm (default: the CPU's best)"}
 
 /* The model named, or the embedded one; prints warnings on stderr unless quiet. */
 weft_status weft_cli_open_model(weft_cli_model *options, bool quiet, weft_model **model, weft_error *err);

@@ -146,6 +146,7 @@ weft_status weft_model_open(const char *path, const char *mmproj, weft_model **o
     };
     for (int i = 0; weft_checkpoint_warning(model->checkpoint, i); i++) add_warning(model, weft_checkpoint_warning(model->checkpoint, i));
     add_warning(model, weft_chat_template_warning(model->chat));
+    add_warning(model, weft_kernels_warning());
     *out = model;
     return WEFT_OK;
 }

@@ -7,6 +7,8 @@
 
 #include "kernels/variants.h"
 
+static const char *warning; /* weft_kernels_warning */
+
 #if defined(__x86_64__)
 #include <cpuid.h>
 
@@ -71,7 +73,37 @@ static bool have_vnni(void) {
     return detect_x86().vnni;
 }
 static bool have_amx(void) {
-    return detect_x86().amx && weft_amx_works();
+#if defined(WEFT_ASSUME_BROKEN_AMX) /* tests/kernels/test_dispatch.c */
+    const bool there = true, works = false;
+#else
+    const bool there = detect_x86().amx, works = there && weft_amx_works();
+#endif
+    if (there && !works)
+        warning =
+            "this CPU has matrix tiles (AMX), but the system does not grant them or a small product came out wrong: "
+            "level amx is not used; prompts will take longer";
+    return works;
+}
+#endif
+#endif
+
+#if defined(__aarch64__)
+#if defined(__linux__)
+#include <sys/auxv.h>
+static bool have_dotprod(void) {
+    const unsigned long asimd_dp = 1ul << 20; /* HWCAP_ASIMDDP */
+    return getauxval(AT_HWCAP) & asimd_dp;
+}
+static bool have_i8mm(void) {
+    const unsigned long i8mm = 1ul << 13; /* HWCAP2_I8MM */
+    return getauxval(AT_HWCAP2) & i8mm;
+}
+#else /* no way to ask that is known here */
+static bool have_dotprod(void) {
+    return false;
+}
+static bool have_i8mm(void) {
+    return false;
 }
 #endif
 #endif
@@ -96,6 +128,8 @@ static const struct level {
     {"amx", "avx512-vnni", have_amx, weft_kernels_fill_amx},
 #elif defined(__aarch64__)
     {"neon", "ref", have_always, weft_kernels_fill_neon}, /* part of the architecture */
+    {"dotprod", "neon", have_dotprod, weft_kernels_fill_dotprod},
+    {"i8mm", "dotprod", have_i8mm, weft_kernels_fill_i8mm},
 #endif
 };
 enum { LEVELS = sizeof levels / sizeof levels[0] };
@@ -114,12 +148,17 @@ static int level_named(const char *name) {
 static void build_tables(void) {
     for (int i = 0; i < LEVELS; i++) {
         int base = levels[i].base ? level_named(levels[i].base) : -1;
-        if ((base >= 0 && !available[base]) || !levels[i].available()) continue;
+        if (!levels[i].available() || (base >= 0 && !available[base])) continue;
         if (base >= 0) tables[i] = tables[base];
         levels[i].fill(&tables[i]);
         available[i] = true;
         best = i;
     }
+}
+
+const char *weft_kernels_warning(void) {
+    pthread_once(&once, build_tables);
+    return warning;
 }
 
 weft_status weft_kernels_select(const char *level, const weft_kernels **table, weft_error *err) {

@@ -122,7 +122,8 @@ typedef struct weft_quants {
 } weft_quants;
 
 typedef struct weft_kernels {
-    const char *level; /* "ref", "avx2", "avxvnni", "avx512", "avx512-vnni", "amx", "neon": the strongest level that filled a slot */
+    const char *level; /* "ref", "avx2", "avxvnni", "avx512", "avx512-vnni", "amx", "neon", "dotprod", "i8mm": the
+                        * strongest level that filled a slot */
 
     /* out[n] = value of each stored element of a run of `n` values that starts at a block boundary; exact (bit for bit
      * what the gguf package computes in f32). One slot per type; F8 without its scales. */
@@ -193,6 +194,9 @@ enum { WEFT_DOT_ROWS_MAX = 4 };
 /* The table of `level` (a name of weft_kernels.level; NULL: WEFT_CPU from the environment, else the best of this CPU). An
  * unknown level, or one that this CPU lacks, is an error that names the levels. */
 weft_status weft_kernels_select(const char *level, const weft_kernels **table, weft_error *err);
+
+/* A sentence for the user when this CPU has a level that was found not to work here and is left out; else NULL. */
+const char *weft_kernels_warning(void);
 
 /* What every caller of matrix products needs: the table, the pool and per-thread scratch, made once. */
 typedef struct weft_compute weft_compute;

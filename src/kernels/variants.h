@@ -12,6 +12,8 @@ void weft_kernels_fill_avx512(weft_kernels *table);
 void weft_kernels_fill_avx512_vnni(weft_kernels *table);
 void weft_kernels_fill_amx(weft_kernels *table);
 void weft_kernels_fill_neon(weft_kernels *table);
+void weft_kernels_fill_dotprod(weft_kernels *table);
+void weft_kernels_fill_i8mm(weft_kernels *table);
 
 /* ref_dequantize.c: the plain-C slots, for tails of the variants too. */
 void weft_ref_dequantize_fill(weft_kernels *table);

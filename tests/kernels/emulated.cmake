@@ -1,3 +1,12 @@
+# The choice of a level where AMX is there and fails its check.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  add_executable(test_dispatch_broken_amx ${CMAKE_CURRENT_LIST_DIR}/test_dispatch.c ${CMAKE_SOURCE_DIR}/src/kernels/dispatch.c)
+  target_compile_definitions(test_dispatch_broken_amx PRIVATE WEFT_ASSUME_BROKEN_AMX)
+  target_include_directories(test_dispatch_broken_amx PRIVATE ${CMAKE_CURRENT_LIST_DIR}/..)
+  target_link_libraries(test_dispatch_broken_amx PRIVATE weft_kernels)
+  add_test(NAME kernels/test_dispatch_broken_amx COMMAND test_dispatch_broken_amx)
+endif()
+
 # The AVX-VNNI kernels on any x86 CPU with AVX2: their two instructions spelled out in emulated/avxvnni.h, linked with
 # the same tests. Proves the logic, not the instructions. Under the sanitizers too.
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")

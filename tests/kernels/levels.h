@@ -6,8 +6,8 @@
 #include "kernels/kernels.h"
 #include "testing.h"
 
-static const char *const all_levels[] = {"ref", "avx2", "avxvnni", "avx512", "avx512-vnni", "amx", "neon"};
-enum { ALL_LEVELS = 7 };
+static const char *const all_levels[] = {"ref", "avx2", "avxvnni", "avx512", "avx512-vnni", "amx", "neon", "dotprod", "i8mm"};
+enum { ALL_LEVELS = 9 };
 
 /* Fills tables with what this machine can run and says what it cannot. */
 static inline int test_levels(const weft_kernels *tables[ALL_LEVELS]) {
