@@ -1,0 +1,12 @@
+# Targets without libFuzzer, so that they do not rot: each reads its seeds (a line of hex digits is an input) and changes of them.
+include(${CMAKE_CURRENT_LIST_DIR}/calls.cmake)
+set(fuzz_media_calls_link weft_worker)
+set(fuzz_sniff_link weft_media)
+if(CMAKE_SYSTEM_NAME STREQUAL "Linux" AND NOT WEFT_FUZZ)
+  foreach(name fuzz_media_calls fuzz_sniff)
+    add_executable(replay_${name} ${CMAKE_CURRENT_LIST_DIR}/replay.c ${CMAKE_CURRENT_LIST_DIR}/${name}.c ${${name}_sources})
+    target_link_libraries(replay_${name} PRIVATE ${${name}_link})
+    target_link_options(replay_${name} PRIVATE ${${name}_link_options})
+    add_test(NAME fuzz/${name} COMMAND replay_${name} ${CMAKE_CURRENT_LIST_DIR}/seeds/${name}.txt 20000)
+  endforeach()
+endif()
