@@ -66,6 +66,12 @@ static weft_status libav_fail(weft_error *err, const char *what, int code) {
 static int on_read(void *opaque, uint8_t *buffer, int wanted) {
     weft_container *clip = opaque;
     ssize_t count;
+    if (clip->hollow) {
+        if (wanted < 1 || clip->at >= clip->size) return AVERROR_EOF;
+        if (wanted > clip->size - clip->at) wanted = (int)(clip->size - clip->at);
+        clip->at += wanted;
+        return wanted;
+    }
     do count = pread(clip->fd, buffer, wanted > 0 ? (size_t)wanted : 0, clip->at);
     while (count < 0 && errno == EINTR);
     if (count <= 0) return AVERROR_EOF;
@@ -90,7 +96,8 @@ static int refuse_open(AVFormatContext *format, AVIOContext **io, const char *ur
 
 /* ---- opening ---------------------------------------------------------------------------------------------------- */
 
-static weft_status open_container(weft_container *clip, weft_error *err) {
+/* `parses`: finds out about the streams by reading some of them; else by the header alone. */
+static weft_status open_container(weft_container *clip, bool parses, weft_error *err) {
     unsigned char *buffer = av_malloc(IO_BUFFER_BYTES);
     clip->io = buffer ? avio_alloc_context(buffer, IO_BUFFER_BYTES, 0, clip, on_read, NULL, on_seek) : NULL;
     if (!clip->io) av_free(buffer);
@@ -98,7 +105,7 @@ static weft_status open_container(weft_container *clip, weft_error *err) {
     if (!clip->format) return weft_fail(err, WEFT_ERR_MEMORY, "video: no memory for its reader");
     clip->format->pb = clip->io;
     clip->format->io_open = refuse_open;
-    clip->format->flags |= AVFMT_FLAG_CUSTOM_IO;
+    clip->format->flags |= AVFMT_FLAG_CUSTOM_IO | (parses ? 0 : AVFMT_FLAG_NOPARSE);
     clip->format->max_streams = 64;
     clip->format->format_whitelist = av_strdup(CONTAINERS);
     clip->format->protocol_whitelist = av_strdup("none");
@@ -108,6 +115,7 @@ static weft_status open_container(weft_container *clip, weft_error *err) {
                          "video: not a container that can be read, or damaged: send MP4, WebM, "
                          "Matroska, AVI, MPEG or GIF");
     if (code < 0) return libav_fail(err, "cannot open", code);
+    if (!parses) return WEFT_OK;
     code = avformat_find_stream_info(clip->format, NULL);
     return code < 0 ? libav_fail(err, "cannot read its streams", code) : WEFT_OK;
 }
@@ -159,6 +167,25 @@ static int find_turns(const AVStream *stream) {
     return (const int[]){1, 8, 3, 6}[quarter];
 }
 
+static void close_format(weft_container *clip) {
+    avformat_close_input(&clip->format);
+    if (clip->io) av_freep(&clip->io->buffer);
+    avio_context_free(&clip->io);
+}
+
+/* Opening anew is the one way back to the first packet that every container knows. */
+static weft_status reopen(weft_container *clip, bool parses, weft_error *err) {
+    int index = clip->stream->index;
+    close_format(clip);
+    clip->stream = NULL;
+    clip->at = 0;
+    WEFT_TRY(open_container(clip, parses, err));
+    if (index >= (int)clip->format->nb_streams) return weft_fail(err, WEFT_ERR_FORMAT, "video: its streams change");
+    clip->stream = clip->format->streams[index];
+    ignore_other_streams(clip);
+    return WEFT_OK;
+}
+
 /* ---- packets ---------------------------------------------------------------------------------------------------- */
 
 static weft_status add_packet(weft_container *clip, const AVPacket *packet, int64_t *capacity, weft_error *err) {
@@ -180,18 +207,44 @@ static weft_status add_packet(weft_container *clip, const AVPacket *packet, int6
     return WEFT_OK;
 }
 
-static weft_status list_packets(weft_container *clip, weft_error *err) {
+/* The packets to the end of the file; the first `hollow` without their bytes. */
+static weft_status read_packets(weft_container *clip, int64_t hollow, weft_error *err) {
     AVPacket *packet = av_packet_alloc();
     if (!packet) return weft_fail(err, WEFT_ERR_MEMORY, "video: no memory for a packet");
     int64_t capacity = 0;
     weft_status status = WEFT_OK;
+    free(clip->packets);
+    clip->packets = NULL;
+    clip->packet_count = clip->frame_count = 0;
+    clip->hollow = hollow > 0;
     while (status == WEFT_OK && av_read_frame(clip->format, packet) >= 0) {
         if (packet->stream_index == clip->stream->index) status = add_packet(clip, packet, &capacity, err);
         av_packet_unref(packet);
+        if (clip->packet_count >= hollow) clip->hollow = false;
     }
+    clip->hollow = false;
     av_packet_free(&packet);
-    if (status == WEFT_OK && clip->frame_count < 1) return weft_fail(err, WEFT_ERR_FORMAT, "video: it holds no frames");
     return status;
+}
+
+/* How many packets the header names by time, place and size; 0: it does not, or something must look into them to tell. */
+static int64_t packets_in_header(const weft_container *clip) {
+    enum AVCodecID codec = clip->stream->codecpar->codec_id;
+    bool mov = strncmp(clip->format->iformat->name, "mov", 3) == 0;
+    return mov && (codec == AV_CODEC_ID_H264 || codec == AV_CODEC_ID_HEVC) ? avformat_index_get_entries_count(clip->stream) : 0;
+}
+
+static weft_status list_packets(weft_container *clip, weft_error *err) {
+    bool named = packets_in_header(clip) > 0;
+    if (named) { /* gigabytes take no longer than the header then; what follows its packets (fragments) is read */
+        WEFT_TRY(reopen(clip, false, err));
+        int64_t count = packets_in_header(clip);
+        WEFT_TRY(read_packets(clip, count, err));
+        named = clip->packet_count >= count;
+        if (!named) WEFT_TRY(reopen(clip, true, err));
+    }
+    if (!named) WEFT_TRY(read_packets(clip, 0, err));
+    return clip->frame_count > 0 ? WEFT_OK : weft_fail(err, WEFT_ERR_FORMAT, "video: it holds no frames");
 }
 
 /* An MP4 names every frame in its index, so one that was cut off can be told from a short one. */
@@ -250,6 +303,10 @@ static void find_origin(weft_container *clip) {
 static void find_rate(weft_container *clip) {
     clip->fps = av_q2d(clip->stream->avg_frame_rate.den ? clip->stream->avg_frame_rate : (AVRational){0, 1});
     if (!(clip->fps > 0) && clip->stream->r_frame_rate.den) clip->fps = av_q2d(clip->stream->r_frame_rate);
+}
+
+/* When the container does not say. */
+static void find_rate_by_times(weft_container *clip) {
     if (!(clip->fps > 0) && clip->times && clip->frame_count > 1)
         clip->fps =
             (double)(clip->frame_count - 1) / (weft_container_seconds(clip, clip->times[clip->frame_count - 1]) -
@@ -263,34 +320,20 @@ weft_status weft_container_open(weft_container *clip, int fd, const weft_media_l
     if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size < 1)
         return weft_fail(err, WEFT_ERR_FORMAT, "the video is empty (0 bytes)");
     clip->size = info.st_size;
-    WEFT_TRY(open_container(clip, err));
+    WEFT_TRY(open_container(clip, true, err));
     WEFT_TRY(find_stream(clip, limits, err));
-    WEFT_TRY(list_packets(clip, err));
-    WEFT_TRY(check_whole(clip, err));
-    WEFT_TRY(sort_times(clip, err));
     find_origin(clip);
     find_rate(clip);
     clip->turns = find_turns(clip->stream);
+    WEFT_TRY(list_packets(clip, err));
+    WEFT_TRY(check_whole(clip, err));
+    WEFT_TRY(sort_times(clip, err));
+    find_rate_by_times(clip);
     return WEFT_OK;
 }
 
-static void close_format(weft_container *clip) {
-    avformat_close_input(&clip->format);
-    if (clip->io) av_freep(&clip->io->buffer);
-    avio_context_free(&clip->io);
-}
-
-/* Opening anew is the one way back to the first packet that every container knows. */
 weft_status weft_container_rewind(weft_container *clip, weft_error *err) {
-    int index = clip->stream->index;
-    close_format(clip);
-    clip->stream = NULL;
-    clip->at = 0;
-    WEFT_TRY(open_container(clip, err));
-    if (index >= (int)clip->format->nb_streams) return weft_fail(err, WEFT_ERR_FORMAT, "video: its streams change");
-    clip->stream = clip->format->streams[index];
-    ignore_other_streams(clip);
-    return WEFT_OK;
+    return reopen(clip, true, err);
 }
 
 bool weft_container_seek(weft_container *clip, int64_t index) {

@@ -18,6 +18,7 @@ typedef struct weft_packet { /* in the order of the file */
 typedef struct weft_container {
     int fd; /* owned */
     int64_t size, at;
+    bool hollow; /* reading moves on without bytes: only the container's index is listed */
     AVFormatContext *format;
     AVIOContext *io;
     AVStream *stream;
