@@ -69,7 +69,8 @@ typedef struct weft_engine_options { /* zero means the default everywhere */
     const char *const *media_roots; /* folders from which file:// URLs may be read, NULL-terminated; NULL: none */
     bool allow_urls;        /* fetch http: and https: URLs of requests, from public addresses */
     const char *const *private_networks; /* further networks that URLs may lead to ("192.168.1.0/24"), NULL-terminated; NULL: none */
-    const char *rates_file; /* where the speed of this machine is kept for plans; NULL: it is measured anew by each engine */
+    const char *rates_file; /* where weft_engine_measure keeps the speed of this machine; NULL: rates.json in the cache folder,
+                             * with no_cache nowhere */
     uint64_t url_bytes_max; /* of a fetched file; 0: 256 MiB */
     int url_seconds_max;    /* for a fetch; 0: 120 */
 } weft_engine_options;
@@ -167,9 +168,13 @@ void weft_request_free(weft_request *request);
 
 /* ---- planning -------------------------------------------------------------------------------------------------- */
 
+/* Finds out how fast this machine runs this model, for plans: from the rates file, else by measuring for a second or two, in
+ * pieces between which requests get their turn. Returns whether it is known now; false: other work came between, try again. */
+bool weft_engine_measure(weft_engine *engine);
+
 /* What a request would cost, as one JSON object (docs/api.md, POST /v1/media/plan): each picture's and clip's grid, tokens and
  * frames, the prompt's exact length, estimated seconds and memory, whether it fits, and a setting with which it would. Media
- * are fetched and looked at, nothing is encoded. The first plan may measure the machine for a second or two, unless it is busy.
+ * are fetched and looked at, nothing is encoded. Seconds are null as long as nobody has measured the machine.
  * *json is freed with weft_free. Errors as for weft_engine_submit, and those of media that cannot be read. */
 weft_status weft_engine_plan(weft_engine *engine, const weft_request_options *options, char **json, weft_error *err);
 

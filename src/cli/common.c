@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "store/files.h"
 
 #ifndef WEFT_DATA_DIR
 #define WEFT_DATA_DIR "/usr/local/share/weft"
@@ -74,15 +73,6 @@ weft_status weft_cli_open_model(weft_cli_model *options, bool quiet, weft_model 
     return WEFT_OK;
 }
 
-/* Where this machine's speed is kept; NULL when there is no place for it. */
-static const char *rates_file(void) {
-    static char path[PATH_MAX];
-    char folder[PATH_MAX - 32];
-    if (weft_data_folder(folder, sizeof folder, NULL) != WEFT_OK || weft_make_folders(folder, NULL) != WEFT_OK) return NULL;
-    snprintf(path, sizeof path, "%s/rates.json", folder);
-    return path;
-}
-
 weft_engine_options weft_cli_engine_options(const weft_cli_model *options, const char *const *media_roots) {
     return (weft_engine_options){
         .cpu_level = options->cpu,
@@ -93,7 +83,6 @@ weft_engine_options weft_cli_engine_options(const weft_cli_model *options, const
         .no_cache = options->no_cache,
         .kv = options->kv,
         .media_roots = media_roots,
-        .rates_file = rates_file(),
         .allow_urls = options->allow_url || options->private_urls.count > 0,
         .private_networks = options->private_urls.items,
         .url_bytes_max = options->url_bytes,

@@ -85,6 +85,7 @@ static weft_status run_plan(plan_options *o, const weft_cli_list *files, weft_er
     weft_engine_options engine_options = weft_cli_engine_options(&o->model, everywhere);
     if (status == WEFT_OK) status = weft_engine_create(model, &engine_options, &engine, err);
     weft_request_options options = {.json = request, .json_size = request ? strlen(request) : 0};
+    if (status == WEFT_OK) weft_engine_measure(engine);
     if (status == WEFT_OK) status = weft_engine_plan(engine, &options, &text, err);
     json_t *plan = text ? json_loads(text, 0, NULL) : NULL;
     if (status == WEFT_OK && o->json)

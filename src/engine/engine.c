@@ -6,6 +6,7 @@
  * only when no other had anything to do in it. */
 #include "engine/bench.h"
 #include "engine/engine.h"
+#include "weights/cache.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,8 @@ typedef struct bench_job { /* one weft_engine_bench, on its caller's stack */
 struct weft_engine {
     weft_worker worker;
     weft_media_sources sources;
-    char *rates_file;
+    char *rates_file; /* NULL: nowhere */
+    bool exact;
     pthread_mutex_t rates_mutex; /* guards rates_known, and measuring */
     bool rates_known;
     atomic_int at_work; /* sequences, those that wait included */
@@ -181,6 +183,14 @@ static void *engine_main(void *argument) {
 
 /* ---- the public side ------------------------------------------------------------------------------------------- */
 
+static char *rates_file(const weft_engine_options *options) {
+    char folder[WEFT_CACHE_PATH_MAX], path[WEFT_CACHE_PATH_MAX + 16];
+    if (options->rates_file) return strdup(options->rates_file);
+    if (options->no_cache || weft_cache_folder(folder, NULL) != WEFT_OK) return NULL;
+    snprintf(path, sizeof path, "%s/rates.json", folder);
+    return strdup(path);
+}
+
 weft_status weft_engine_create(const weft_model *model, const weft_engine_options *options, weft_engine **out, weft_error *err) {
     static const weft_engine_options defaults;
     if (!options) options = &defaults;
@@ -189,7 +199,8 @@ weft_status weft_engine_create(const weft_model *model, const weft_engine_option
     if (!engine) return weft_fail(err, WEFT_ERR_MEMORY, "engine: no memory");
     pthread_mutex_init(&engine->mutex, NULL);
     pthread_mutex_init(&engine->rates_mutex, NULL);
-    engine->rates_file = options->rates_file ? strdup(options->rates_file) : NULL;
+    engine->rates_file = rates_file(options);
+    engine->exact = options->exact;
     pthread_cond_init(&engine->wake, NULL);
     pthread_cond_init(&engine->bench_end, NULL);
     weft_status status = weft_media_sources_init(&engine->sources, options, err);
@@ -281,8 +292,14 @@ weft_status weft_engine_bench(weft_engine *engine, const weft_bench_task *task, 
 
 /* ---- planning -------------------------------------------------------------------------------------------------- */
 
+/* One piece, unless requests are at work: they would wait for it, and it would measure them. */
+static bool measure_piece(weft_engine *engine, const weft_bench_task *task, weft_bench_result *result) {
+    return atomic_load(&engine->at_work) == 0 && weft_engine_bench(engine, task, result, NULL) == WEFT_OK &&
+           result->seconds > 0;
+}
+
 /* Operations a second of one kind of work: larger pieces until one takes long enough to be told from noise. The first run pays
- * for reading the weights and is not counted. */
+ * for reading the weights and is not counted. 0: other work came between. */
 static double measure_rate(weft_engine *engine, bool vision) {
     enum { SIZES = 3 };
     static const double long_enough = 0.2;
@@ -292,8 +309,7 @@ static double measure_rate(weft_engine *engine, bool vision) {
         int64_t tokens = (int64_t)16 << 2 * i, side = (int64_t)128 << i;
         weft_bench_task task = {.kind = vision ? WEFT_BENCH_IMAGE : WEFT_BENCH_PREFILL, .tokens = tokens, .width = side, .height = side};
         weft_bench_result result;
-        if (i == 0 && weft_engine_bench(engine, &task, &result, NULL) != WEFT_OK) return 0;
-        if (weft_engine_bench(engine, &task, &result, NULL) != WEFT_OK || !(result.seconds > 0)) return rate;
+        if ((i == 0 && !measure_piece(engine, &task, &result)) || !measure_piece(engine, &task, &result)) return 0;
         int64_t width = side, height = side;
         const weft_vision_config *v = &config->vision;
         if (vision && weft_smart_resize(side, side, v->patch_size * v->merge_size, config->image.min_pixels, config->image.max_pixels, &width, &height, NULL) != WEFT_OK)
@@ -305,22 +321,27 @@ static double measure_rate(weft_engine *engine, bool vision) {
     return rate;
 }
 
-/* Finds out how fast this machine runs this model, once: from the file, else by measuring while nothing else is at work. */
-static void find_rates(weft_engine *engine) {
-    pthread_mutex_lock(&engine->rates_mutex);
+/* Reads the rates from the file or, with `measure`, finds them out; once. */
+static bool find_rates(weft_engine *engine, bool measure) {
+    if (measure)
+        pthread_mutex_lock(&engine->rates_mutex);
+    else if (pthread_mutex_trylock(&engine->rates_mutex) != 0) /* somebody measures: no plan waits for that */
+        return false;
     if (!engine->rates_known) {
         const weft_model *model = engine->worker.model;
-        char key[512];
-        snprintf(key, sizeof key, "%.200s, %llu parameters in %llu bytes, %s, %d threads", model->info.name, (unsigned long long)model->info.parameters,
-                 (unsigned long long)model->info.file_bytes, weft_engine_cpu_level(engine), weft_engine_threads(engine));
+        char key[512], machine[128];
+        weft_rates_machine(machine, sizeof machine);
+        snprintf(key, sizeof key, "%.200s, %llu parameters in %llu bytes, %s, %s, %d threads%s", model->info.name, (unsigned long long)model->info.parameters,
+                 (unsigned long long)model->info.file_bytes, machine, weft_engine_cpu_level(engine), weft_engine_threads(engine),
+                 engine->exact ? ", exact" : "");
         weft_rates rates;
         weft_rates_load(engine->rates_file, key, &rates);
         bool missing = rates.prefill <= 0 || (model->config->vision.present && rates.vision <= 0);
-        if (missing && atomic_load(&engine->at_work) == 0) {
+        if (missing && measure) {
             rates.prefill = measure_rate(engine, false);
             rates.vision = model->config->vision.present ? measure_rate(engine, true) : 0;
-            if (rates.prefill > 0) weft_rates_save(engine->rates_file, key, &rates);
-            missing = false;
+            missing = rates.prefill <= 0 || (model->config->vision.present && rates.vision <= 0);
+            if (!missing) weft_rates_save(engine->rates_file, key, &rates);
         }
         if (!missing) { /* the engine's thread reads them in requests that are submitted after this */
             pthread_mutex_lock(&engine->mutex);
@@ -329,13 +350,19 @@ static void find_rates(weft_engine *engine) {
             engine->rates_known = true;
         }
     }
+    bool known = engine->rates_known;
     pthread_mutex_unlock(&engine->rates_mutex);
+    return known;
+}
+
+bool weft_engine_measure(weft_engine *engine) {
+    return find_rates(engine, true);
 }
 
 weft_status weft_engine_plan(weft_engine *engine, const weft_request_options *options, char **json, weft_error *err) {
     enum { LOOK_MS = 200 };
     *json = NULL;
-    find_rates(engine);
+    find_rates(engine, false);
     weft_request *request = NULL;
     WEFT_TRY(submit(engine, options, true, &request, err));
     weft_buffer text;

@@ -5,7 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <unistd.h>
+
+#include "weights/cache.h"
 
 /* ---- operations ------------------------------------------------------------------------------------------------ */
 
@@ -204,6 +207,29 @@ weft_status weft_plan_write(const weft_plan_basis *basis, const weft_media_item 
 
 /* ---- rates ----------------------------------------------------------------------------------------------------- */
 
+void weft_rates_machine(char *name, size_t size) {
+    struct utsname system;
+    char line[256];
+    snprintf(name, size, "%s", uname(&system) == 0 ? system.machine : "");
+    FILE *file = fopen("/proc/cpuinfo", "r"); /* not everywhere, and not every architecture names its models there */
+    while (file && fgets(line, sizeof line, file)) {
+        const char *colon = strncmp(line, "model name", 10) == 0 ? strchr(line, ':') : NULL;
+        if (!colon) continue;
+        snprintf(name, size, "%.*s", (int)strcspn(colon + 2, "\n"), colon + 2);
+        break;
+    }
+    if (file) fclose(file);
+}
+
+/* The folder of the file, if it is not there yet. */
+static void make_folder_of(const char *path) {
+    char folder[WEFT_CACHE_PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    if (!slash || (size_t)(slash - path) >= sizeof folder) return;
+    snprintf(folder, sizeof folder, "%.*s", (int)(slash - path), path);
+    weft_cache_make_folder(folder);
+}
+
 void weft_rates_load(const char *path, const char *key, weft_rates *rates) {
     *rates = (weft_rates){0};
     json_t *root = path ? json_load_file(path, 0, NULL) : NULL;
@@ -218,6 +244,7 @@ void weft_rates_load(const char *path, const char *key, weft_rates *rates) {
 void weft_rates_save(const char *path, const char *key, const weft_rates *rates) {
     char fresh[4096];
     if (!path || (size_t)snprintf(fresh, sizeof fresh, "%s.%ld", path, (long)getpid()) >= sizeof fresh) return;
+    make_folder_of(path);
     json_t *root = json_load_file(path, 0, NULL);
     if (!json_is_object(root)) {
         json_decref(root);

@@ -48,6 +48,8 @@ weft_status weft_plan_write(const weft_plan_basis *basis, const weft_media_item 
 
 /* Measured rates of this machine, kept in a file of one JSON object: "key": {"prefill", "vision"}. A file that is missing or
  * unreadable holds none; what cannot be written is measured again the next time. */
+/* What a rate is true for beside the model: the processor's name. */
+void weft_rates_machine(char *name, size_t size);
 void weft_rates_load(const char *path, const char *key, weft_rates *rates);
 void weft_rates_save(const char *path, const char *key, const weft_rates *rates);
 

@@ -330,6 +330,7 @@ weft_status weft_server_start(const weft_server_options *options, weft_server **
         status = open_store(server, options->data_dir, err);
     if (status == WEFT_OK) status = weft_deadlines_start(options->request_seconds > 0 ? options->request_seconds : 60, &server->deadlines, err);
     if (status == WEFT_OK) status = weft_models_load(server, err);
+    if (status == WEFT_OK) status = weft_measuring_start(server, err);
     if (status == WEFT_OK && server->files) status = weft_indexer_start(server, &server->indexer, err);
     if (status == WEFT_OK) status = open_socket(server->host, options->port, &file, err);
     if (status == WEFT_OK) {
@@ -369,6 +370,7 @@ void weft_server_stop(weft_server *server) {
     if (server->daemon) MHD_stop_daemon(server->daemon);
     weft_deadlines_stop(server->deadlines);
     weft_indexer_stop(server->indexer);
+    weft_measuring_stop(server);
     weft_video_index_close(server->videos);
     weft_files_close(server->files);
     json_decref(server->samples);

@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 #include <microhttpd.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -40,6 +41,8 @@ struct weft_server {
     weft_files *files; /* NULL: none are kept */
     weft_video_index *videos; /* with the files */
     weft_indexer *indexer;    /* with the files */
+    pthread_t measuring;      /* plan.c */
+    bool is_measuring;
     json_t *samples; /* url path -> file path, for /samples/ */
     json_t *models;  /* the body of /v1/models */
     char *host;
@@ -109,7 +112,9 @@ json_t *weft_json_member_value(const weft_json_member *member);
 /* chat.c */
 enum MHD_Result weft_http_chat(weft_exchange *exchange, struct MHD_Connection *connection);
 
-/* plan.c */
+/* plan.c: measures the machine for plans, once, on a thread of its own while nothing else is at work. */
+weft_status weft_measuring_start(weft_server *server, weft_error *err);
+void weft_measuring_stop(weft_server *server); /* server->stopping is set */
 enum MHD_Result weft_http_plan(weft_exchange *exchange, struct MHD_Connection *connection);
 
 /* models.c */

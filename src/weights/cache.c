@@ -177,8 +177,7 @@ static void make_room(const char *folder, uint64_t bytes) {
     free(list);
 }
 
-/* mkdir -p, for this user only. */
-static bool make_folder(const char *folder) {
+bool weft_cache_make_folder(const char *folder) {
     char path[WEFT_CACHE_PATH_MAX];
     snprintf(path, sizeof path, "%s", folder);
     for (char *p = path + 1; *p; p++) {
@@ -198,7 +197,7 @@ weft_status weft_cache_begin(const char *folder, const char *name, uint64_t key,
     file->payload = NULL;
     file->temporary[0] = 0;
     if (bytes > WEFT_CACHE_BYTES_MAX) return weft_fail(err, WEFT_ERR_LIMIT, "cache: %zu bytes pass its bound", bytes);
-    if (!make_folder(folder) || !file_path(file->path, folder, name, key))
+    if (!weft_cache_make_folder(folder) || !file_path(file->path, folder, name, key))
         return weft_fail(err, WEFT_ERR_IO, "cache: cannot make the folder %s: %s", folder, strerror(errno));
     make_room(folder, bytes);
     if (statvfs(folder, &disk) != 0 ||

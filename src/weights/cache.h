@@ -28,6 +28,8 @@ typedef struct weft_cache_file {
 
 /* The default folder, or an error when neither variable is set. */
 weft_status weft_cache_folder(char out[WEFT_CACHE_PATH_MAX], weft_error *err);
+/* Makes it, and those above it, for this user only. */
+bool weft_cache_make_folder(const char *folder);
 
 /* A running 64-bit hash for keys and checksums; not for secrets. Start with WEFT_HASH_START. */
 #define WEFT_HASH_START 0x9E3779B97F4A7C15u

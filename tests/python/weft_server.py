@@ -14,6 +14,7 @@ from pathlib import Path
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 START_S, STOP_S, ANSWER_S = 60, 60, 120
+CACHE = tempfile.TemporaryDirectory(prefix="weft-cache-")  # of all servers of a run: each measures the machine otherwise
 
 
 class Server:
@@ -24,7 +25,7 @@ class Server:
         path = GOLDEN / "models" / model / "model"
         self.process = subprocess.Popen(
             [os.environ["WEFT_BIN"], "serve", "--port", "0", "--model", f"{name}={path}", "--memory", "256M", *arguments],
-            stderr=subprocess.PIPE, text=True, env={**os.environ, "XDG_DATA_HOME": self.data.name, **(environment or {})})
+            stderr=subprocess.PIPE, text=True, env={**os.environ, "XDG_DATA_HOME": self.data.name, "XDG_CACHE_HOME": CACHE.name, **(environment or {})})
         self.ready = threading.Event()
         self.port = 0
         self.reader = threading.Thread(target=self._read, daemon=True)

@@ -16,7 +16,7 @@ export const EMBEDDED = fileURLToPath(new URL("../../models/tiny/instruct", impo
 export async function startWeft({ model = "dense_tied", path = golden(model), options = [] } = {}) {
   const data = mkdtempSync(join(tmpdir(), "weft-data-")); // nothing of a test stays in somebody's home
   const child = spawn(process.env.WEFT_BIN, ["serve", "--port", "0", "--memory", "256M", "--model", `tiny=${path}`, ...options],
-    { stdio: ["ignore", "ignore", "pipe"], env: { ...process.env, XDG_DATA_HOME: data } });
+    { stdio: ["ignore", "ignore", "pipe"], env: { ...process.env, XDG_DATA_HOME: data, XDG_CACHE_HOME: data } });
   child.once("exit", () => rmSync(data, { recursive: true, force: true }));
   const ended = new Promise((resolve) => child.once("exit", (code, signal) => resolve(code ?? signal)));
   let said = "";
