@@ -11,8 +11,13 @@ import numpy as np
 
 from . import words
 from .canvas import Canvas, Scene, distance, jitter, named_colour
-from .question import Question
+from .question import ASK_DESCRIBE, Question
 from .scenes import draw_shape
+
+# What is asked of the segments of a long video, beside the questions for pictures.
+ASK_HAPPENS = ["Describe in one sentence what is seen and what happens.", "Describe in one sentence what is seen and what happens.",
+               "What happens in this clip?", "Describe the clip.", "Describe the video.", "What is seen in this video?"]
+ASK_SHOWN = "Does this show: {}? Answer yes or no."
 
 
 @dataclass
@@ -36,15 +41,22 @@ class Clip:
     frames: list = field(default_factory=list)
     events: list = field(default_factory=list)
     pairs: int = 0
+    begin: float = 0.0                   # seconds before the first frame: a part of a longer video
 
     def stamps(self) -> list[float]:
         """The pairs' times in seconds: means of their two frames' times."""
-        return [(2 * i + 0.5) * self.spacing / 2 for i in range(self.pairs)]
+        return [self.begin + (2 * i + 0.5) * self.spacing / 2 for i in range(self.pairs)]
+
+    def cell(self, event, pair: int) -> int:
+        """The merged cell in which the event's centre lies in that pair of frames, in raster order."""
+        x, y = (event.start[i] + event.move[i] * (pair - event.first + 0.25) for i in (0, 1))
+        column, row = (max(0, min(side // 32 - 1, int(v / 32))) for v, side in ((x, self.width), (y, self.height)))
+        return row * (self.width // 32) + column
 
     def span(self, event) -> str:
         """`[HH:MM:SS - HH:MM:SS]` from the event's first frame to the end of its last one, to the nearest second."""
         form = lambda t: f"{t // 3600:02d}:{t // 60 % 60:02d}:{t % 60:02d}"
-        return f"[{form(round(event.first * self.spacing))} - {form(round((event.last + 1) * self.spacing))}]"
+        return f"[{form(round(self.begin + event.first * self.spacing))} - {form(round(self.begin + (event.last + 1) * self.spacing))}]"
 
 
 def _event(rng, clip, taken, background) -> Event | None:
@@ -62,9 +74,9 @@ def _event(rng, clip, taken, background) -> Event | None:
 
 def make(rng: random.Random, width: int, height: int, pairs: int, events: int = 3) -> Clip:
     """A clip of `pairs` pairs of frames with one to `events` shapes; one in four moves."""
-    clip = Clip(width, height, rng.choice([0.5, 1.0, 1.0, 2.0]), pairs=pairs)
+    clip = Clip(width, height, rng.choice([0.5, 1.0, 1.0, 2.0]), pairs=pairs, begin=0.0 if rng.random() < 0.6 else float(rng.randint(1, 10800)))
     background = jitter(rng, rng.choice([(240, 240, 240), (25, 25, 30), (200, 215, 230), (60, 70, 80)]), 12)
-    for _ in range(rng.randint(1, events)):
+    for _ in range(rng.randint(1, events) if rng.random() < 0.9 else 0):
         event = _event(rng, clip, clip.events, background)
         if event:
             clip.events.append(event)
@@ -87,15 +99,36 @@ def make(rng: random.Random, width: int, height: int, pairs: int, events: int = 
     return clip
 
 
+def told(clip: Clip) -> str:
+    """One sentence about what comes and moves, in the order of its coming."""
+    parts, last = [], None
+    for e in sorted(clip.events, key=lambda e: (e.first, e.start)):
+        part = words.with_article(e.name) + (f" that moves {direction(e)}" if any(e.move) else "")
+        parts.append((" and " if last == e.first else ", then ") + part if parts else part)
+        last = e.first
+    return ("".join(parts)[0].upper() + "".join(parts)[1:] if parts else "Nothing is seen") + "."
+
+
+def direction(event: Event) -> str:
+    x, y = event.move
+    return "to the right" if x > 0 else "to the left" if x < 0 else "down" if y > 0 else "up"
+
+
 def ask(clip: Clip, rng) -> list[Question]:
     """Questions whose answers the frames settle, in random order."""
     q, events = [], clip.events
     for e in events:
         if any(e.move):
-            where = "right" if e.move[0] > 0 else "left" if e.move[0] < 0 else "down" if e.move[1] > 0 else "up"
-            q.append(Question("clip: motion", f"Where does the {e.name} move?", f"The {e.name} moves {where if where in ('up', 'down') else 'to the ' + where}."))
-        else:
+            q.append(Question("clip: motion", f"Where does the {e.name} move?", f"The {e.name} moves {direction(e)}."))
+        elif clip.begin < 60:    # later ones ask for seconds to be turned into hours
             q.append(Question("clip: when", rng.choice([f"When does the {e.name} appear?", f"When is the {e.name} visible?", f"Give the time range of the {e.name}."]), clip.span(e)))
+    for name in ([rng.choice(events).name] if events else []) + [f"{rng.choice(list(words.COLOURS))} {rng.choice(words.SHAPES)}"]:
+        there = name in [e.name for e in events]
+        form = rng.choice(["Is there a {} in the clip?", "Can you see a {} in the video?", ASK_SHOWN, ASK_SHOWN])
+        answer = f"Yes, there is {words.with_article(name)}." if there else f"No, there is no {name}."
+        q.append(Question("clip: exists", form.format(name if rng.random() < 0.7 or form != ASK_SHOWN else words.with_article(name)),
+                          ("Yes" if there else "No") if form == ASK_SHOWN else answer))
+    q.append(Question("clip: describe", rng.choice([*ASK_HAPPENS, rng.choice(ASK_DESCRIBE)]), told(clip)))
     missing = f"{rng.choice(list(words.COLOURS))} {rng.choice(words.SHAPES)}"
     if missing not in [e.name for e in events]:
         q.append(Question("clip: not there", f"When does the {missing} appear?", f"There is no {missing} in the clip."))

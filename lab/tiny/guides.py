@@ -133,6 +133,35 @@ def guide(question, place: Place, asked: tuple, answered: tuple) -> list[tuple[s
     return found
 
 
+def guide_clip(question, clip, pairs, asked: tuple, answered: tuple) -> list[tuple[str, int, list[int]]]:
+    """The same for a clip. pairs: for each pair of frames (indices of its time stamp's tokens, index of its first visual token)."""
+    aliases, found = {e.name: e for e in clip.events}, []
+    (q0, q_spans), (a0, a_spans) = asked, answered
+    shown = lambda e: [pairs[i][1] + clip.cell(e, i) for i in range(e.first, e.last + 1)]
+    in_question = _mentions(question.text, aliases)
+    for text, first, spans in ((question.text, q0, q_spans), (question.answer, a0, a_spans)):
+        for at, e in _mentions(text, aliases):
+            token = _token_at(spans, at)
+            if token is not None:
+                found.append(("find", first + token, shown(e)))
+    if question.kind == "clip: describe":
+        return found
+    about = {e.name: e for _, e in in_question}
+    if len(about) == 1:
+        e, named = in_question[0][1], _token_at(q_spans, in_question[0][0])
+        middle = question.answer.find(" - ")      # of a time range: what begins before it, what ends after it
+        for token in range(a0 - 1, a0 + len(a_spans)):
+            targets = shown(e)
+            if question.kind == "clip: when":
+                at = a_spans[token + 1 - a0][0] if token + 1 - a0 < len(a_spans) else len(question.answer)
+                stamp, visual = pairs[e.first if at < middle else e.last]
+                targets = list(stamp) + [visual + clip.cell(e, e.first if at < middle else e.last)]
+            found.append(("aim", token, targets))
+            if named is not None:
+                found.append(("recall", token, [q0 + named]))
+    return found
+
+
 def _ordered(answer: str, scene):
     """((first, last character), element) for an answer that names the elements in order; None when it does not. A part
     goes from the end of the one before to the beginning of the next name."""

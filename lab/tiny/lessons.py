@@ -52,8 +52,11 @@ class Sequence:
 
     def clip(self, stamps, rows, columns):
         """Each pair of frames after its time, in the form the decoder is told at use."""
+        self.pairs = []              # of each pair of frames: its time stamp's tokens, its first visual token
         for t in stamps:
+            start = len(self.ids)
             self.text(f"<{t:.1f} seconds>")
+            self.pairs.append((range(start, len(self.ids)), len(self.ids) + 1))
             self.picture(rows, columns, "<|video_pad|>")
 
     def question(self, text):
@@ -129,6 +132,8 @@ def clip_sequence(codec, clip, asked) -> Sequence:
         s.next, s.segment = start, i + 1
         s.question(q.text)
         s.answer(q.answer, q)
+    for at, start, q in s.asked:
+        s.guides += guides.guide_clip(q, clip, s.pairs, (at, codec.spans(q.text)), (start, codec.spans(q.answer)))
     return s
 
 
@@ -251,7 +256,7 @@ class Lessons:
         return self._seen([scenes.make("crop", rng, width, height, self.paths) for _ in range(count)], (height // 32, width // 32))
 
     def clips(self, rng, phase) -> dict:
-        width, height = rng.choice([(96, 96), (128, 96), (128, 128)])
+        width, height = rng.choice([(96, 96), (128, 96), (128, 128), (160, 96), (160, 128), (192, 128)])
         pairs = rng.choice([2, 3, 4, 6, 8])
         cells = width * height // 1024
         made = [clips.make(rng, width, height, pairs) for _ in range(max(1, phase.cells // (pairs * cells)))]

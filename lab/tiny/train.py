@@ -158,9 +158,10 @@ class Trainer:
         if "ids" in part:
             seen = merged is not None
             resting = {}
+            kind = "clip " if part["task"] == "clips" else "" if seen else "text "
             hidden = self.forward.read(part["ids"], part["positions"], part["mask"], visual if seen else None, merged, deep,
                                        part["guides"] if phase.guided else None, resting)
-            if "cells" in resting:
+            if "cells" in resting and "heads" in part:
                 carried, errors = self.heads.carried(resting, part["guides"]["aim"], visual, part["heads"]["box"], part["ids"].shape[1])
                 for name, value in carried.items():
                     loss = loss + phase.guided * value
@@ -168,13 +169,13 @@ class Trainer:
                     report.setdefault(name, []).append(float(value))
             for slot, logarithm in ((s, r) for s, r in resting.items() if s in guides.SLOTS):
                 loss = loss - phase.guided * logarithm.mean()
-                report.setdefault(f"{'' if seen else 'text '}look {slot}", []).append(float(logarithm.detach().exp().mean()))
+                report.setdefault(f"{kind}look {slot}", []).append(float(logarithm.detach().exp().mean()))
             targets = part["targets"].flatten()
             known = targets >= 0
             logits = F.linear(hidden.flatten(0, 1)[known], self.model.lm_head.weight)
             answer = F.cross_entropy(logits, targets[known])
             self._mark(part, logits.argmax(-1), known, "" if seen else "text ", report)
-            report.setdefault("loss answer" if seen else "loss text", []).append(float(answer.detach()))
+            report.setdefault(f"loss {kind}answer" if seen else "loss text", []).append(float(answer.detach()))
             loss = loss + answer * (2.0 if seen else 1.0)
         return loss
 
