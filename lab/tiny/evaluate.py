@@ -31,7 +31,7 @@ from transformers.utils.chat_template_utils import render_jinja_template
 
 from lab import pixels
 
-from . import browser, chat, fonts, question, questions, scenes
+from . import browser, chat, clips, fonts, question, questions, scenes
 
 SEED = 1_000_003            # training seeds are strings of the plan's seed; this one is used nowhere else
 BATCH = 16
@@ -44,7 +44,7 @@ PICTURE_SIZES = SCREEN_SIZES + [(400, 300), (512, 512), (640, 480)]
 class Item:
     row: str
     question: question.Question
-    image: Image.Image | None = None
+    image: Image.Image | clips.Clip | None = None
 
 
 def held_out(count: int, seed: int = SEED, kinds=None, pages: Path | None = None) -> list[Item]:
@@ -53,7 +53,7 @@ def held_out(count: int, seed: int = SEED, kinds=None, pages: Path | None = None
 
     Each kind has its own random sequence, so a part of the table equals the same part of the whole."""
     rows = {}
-    wanted_kinds = kinds or [*questions.MAKERS, "text"]
+    wanted_kinds = kinds or [*questions.MAKERS, "text"]      # clips: only through a server
     paths = fonts.paths(held_out=True)
 
     def offer(row, item):
@@ -89,6 +89,13 @@ def held_out(count: int, seed: int = SEED, kinds=None, pages: Path | None = None
             name = f"browser, {'few ' if scene.kind == 'shapes' and len(scene.elements) <= 3 else ''}{scene.kind}"
             for q in {q.kind: q for q in questions.ask(scene, rng)}.values():
                 offer(f"{name}: {q.kind}", Item(f"{name}: {q.kind}", q, image))
+    if "clips" in wanted_kinds:
+        rng = random.Random(f"{seed}/clips")
+        for _ in range(count * 2):
+            clip = clips.make(rng, *rng.choice([(128, 96), (160, 128), (192, 128)]), rng.randint(2, 8))
+            clip.begin = 0.0     # a list of frames has no other beginning
+            for q in {q.kind: q for q in clips.ask(clip, rng)}.values():
+                offer(q.kind, Item(q.kind, q, clip))
     for q in chat.questions(random.Random(f"{seed}/text"), count * 8) if "text" in wanted_kinds else ():
         offer(f"text: {q.kind}", Item(f"text: {q.kind}", q))
     return [item for row in rows.values() for item in row]
@@ -139,6 +146,12 @@ class Answerer:
         return answers
 
 
+def _data_url(image: Image.Image) -> str:
+    packed = io.BytesIO()
+    image.save(packed, "PNG")
+    return "data:image/png;base64," + base64.b64encode(packed.getvalue()).decode()
+
+
 class ServerAnswerer:
     """Greedy answers of a running server with the OpenAI-compatible interface (`weft serve`), as a user gets them."""
 
@@ -152,10 +165,11 @@ class ServerAnswerer:
 
     def _ask(self, text, image, limit) -> str:
         content = [{"type": "text", "text": text}]
-        if image is not None:
-            packed = io.BytesIO()
-            image.save(packed, "PNG")
-            content.insert(0, {"type": "image_url", "image_url": {"url": "data:image/png;base64," + base64.b64encode(packed.getvalue()).decode()}})
+        if isinstance(image, clips.Clip):
+            frames = [_data_url(Image.fromarray(f)) for f in image.frames]
+            content.insert(0, {"type": "video", "video": frames, "fps": 2 / image.spacing})
+        elif image is not None:
+            content.insert(0, {"type": "image_url", "image_url": {"url": _data_url(image)}})
         body = {"model": self.model, "messages": [{"role": "user", "content": content}], "temperature": 0, "max_tokens": limit}
         request = urllib.request.Request(self.url + "/v1/chat/completions", json.dumps(body).encode(), {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=300) as answer:
@@ -204,7 +218,11 @@ def score(item: Item, answer: str) -> dict[str, float]:
         names = lambda t: set(re.findall(r"(\w+ (?:circle|square|triangle|star|diamond|rectangle)) (?:at|in)", t))
         true, said = names(q.answer), names(answer)
         return {"exact": exact, "objects right": len(true & said) / max(1, len(true | said))}
-    if q.kind in ("describe", "read", "list", "title"):
+    if q.kind == "clip: when":
+        seconds = lambda t: [int(h) * 3600 + int(m) * 60 + int(s) for h, m, s in re.findall(r"(\d+):(\d+):(\d+)", t)]
+        true, said = seconds(q.answer), seconds(answer)
+        return {"exact": exact, "both ends within 1 s": float(len(said) == 2 and all(abs(a - b) <= 1 for a, b in zip(true, said)))}
+    if q.kind in ("describe", "read", "list", "title", "clip: describe"):
         return {"exact": exact, "characters alike": difflib.SequenceMatcher(None, q.answer, answer.strip(), autojunk=False).ratio()}
     return {"exact": exact}
 
@@ -249,7 +267,7 @@ def main(arguments=None) -> None:
     parser.add_argument("--count", type=int, default=50, help="questions for each row")
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--show", type=int, default=0, help="answers to print for each row")
-    parser.add_argument("--kinds", nargs="*", help="only these: " + " ".join([*questions.MAKERS, "text"]))
+    parser.add_argument("--kinds", nargs="*", help="only these: " + " ".join([*questions.MAKERS, "text", "clips (server only)"]))
     parser.add_argument("--pages", type=Path, help="a folder that lab.tiny.browser filled with --held-out")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args(arguments)
