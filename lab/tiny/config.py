@@ -117,7 +117,7 @@ LONG = Plan("long", Shape(), (
     # Reading, which needs tens of thousands of crops, while shapes are kept warm.
     Phase("letters", 225, (("crops", 6), ("look", 1), ("recall", 1)), (Mix(SHAPES, SMALL),), texts=3, auxiliary=0.4, crops=24, level=(0.6, 0.8), warm=60),
     # Shapes, clips, and the first screens, while reading goes on. Half the rate: at the full one answers that the model knows stay noisy.
-    Phase("place", 3000, (("look", 3), ("clips", 1), ("crops", 3), ("recall", 1)), (Mix(SHAPES, SMALL, 3), Mix({"shapes": 1, **SCREENS}, FULL, 1)),
+    Phase("place", 3000, (("look", 3), ("clips", 1), ("crops", 1), ("recall", 1)), (Mix(SHAPES, SMALL, 6), Mix({"shapes": 1, **SCREENS}, FULL, 1)),
           rate=1.5e-3, texts=4, auxiliary=0.4, level=(0.7, 1.0), warm=30, stored=0.1, favour=("place", "locate", "all boxes")),
     Phase("screens", 6000, (("look", 4), ("crops", 1), ("recall", 1)), (Mix(SHAPES, SMALL, 1), Mix({"shapes": 0.7, **SCREENS}, FULL, 2)), auxiliary=0.3,
           acts=0.2, chinese=0.06, filler=20, stored=0.35),

@@ -179,8 +179,8 @@ class Forward:
 
         visual: flat indices of visual tokens; merged, deep: their rows. Returns hidden states [batch, length, hidden].
         guides: slot -> (flat indices [n], bool [n, length]) as lessons give them; resting: receives slot -> the logarithm of the
-        attention [n] of that slot's head that rests where it should, and, around the layer of slot `aim`, "cells": the states of the
-        visual tokens before it, "aimed": those of the aiming tokens after it.
+        attention [n] of that slot's head that rests where it should, and "found": the states of the finding tokens after the layer of
+        slot `find`; "cells", "aimed": those of the visual tokens before the layer of slot `aim`, of the aiming tokens after it.
         """
         batch, length = ids.shape
         h = self.text.embed_tokens(ids)
@@ -210,8 +210,9 @@ class Forward:
             h = h + a.o_proj(mixed.transpose(1, 2).reshape(batch, length, -1))
             x = F.rms_norm(h, (width,), layer.post_attention_layernorm.weight, EPSILON)
             h = h + layer.mlp.down_proj(F.silu(layer.mlp.gate_proj(x)) * layer.mlp.up_proj(x))
-            if aiming:
-                resting["aimed"] = h.reshape(-1, width)[guides["aim"][0]]
+            for slot, states in (("aim", "aimed"), ("find", "found")):
+                if guides and slot in guides and i == SLOTS[slot][0] and visual is not None:
+                    resting[states] = h.reshape(-1, width)[guides[slot][0]]
             if i < len(deep):
                 h = h.reshape(-1, width).index_add(0, visual, deep[i]).view(batch, length, width)
         return F.rms_norm(h, (width,), self.text.norm.weight, EPSILON)
@@ -229,25 +230,30 @@ class Heads(nn.Module):
         self.box = nn.Linear(shape.hidden, 4 * 31)    # per side: hundreds 0..10, tens, units
         self.place = nn.Linear(shape.hidden, 4)       # the same box as four fractions: learned long before the digits
         self.kept = nn.Linear(shape.hidden, 4)        # the same from a cell's state deep in the decoder
+        self.named = nn.Linear(shape.hidden, 4)       # the same from the state of a name that has just found its cell
         self.told = nn.Linear(shape.hidden, 4)        # the same from the state of a token that has just aimed at the cell
         self.characters = nn.Linear(shape.vision_hidden, 4 * len(words.CHARACTERS))
         self.name = nn.Parameter(torch.full((shape.hidden,), 3.0))
 
-    def carried(self, resting, aim, visual, box, length) -> tuple[dict, dict]:
-        """(losses, mean errors): does a cell's place reach the decoder's upper layers, and the token that aims at the cell?
+    def carried(self, resting, guides, visual, box, length) -> tuple[dict, dict]:
+        """(losses, mean errors): does a cell's place reach the decoder's upper layers, and the tokens that look at the cell?
 
-        resting: as `read` leaves it; aim: the guides of that slot; visual [cells]: flat indices; box [cells, 4], -1: none; length: of a
-        sequence. Both are needed: attention may rest on the right cell for hundreds of steps before anything of its place comes over.
+        resting: as `read` leaves it; guides: by slot; visual [cells]: flat indices; box [cells, 4], -1: none; length: of a
+        sequence. All are needed: attention may rest on the right cell for hundreds of steps before anything of its place comes over.
         """
         box = box.flatten(0, 1)
         cell = torch.full((int(visual.max()) + length + 1,), -1)
         cell[visual] = torch.arange(len(visual))
-        tokens, rest = aim
-        aimed = cell[tokens // length * length + rest.int().argmax(1)]
         loss, error = {}, {}
-        for name, head, states, rows in (("kept", self.kept, resting["cells"], torch.arange(len(visual))), ("told", self.told, resting["aimed"], aimed)):
+        for name, head, states, slot in (("kept", self.kept, "cells", ""), ("told", self.told, "aimed", "aim"), ("named", self.named, "found", "find")):
+            if states not in resting:
+                continue
+            rows = torch.arange(len(visual))
+            if slot:
+                tokens, rest = guides[slot]
+                rows = cell[tokens // length * length + rest.int().argmax(1)]
             known = (rows >= 0) & (box[rows, 0] >= 0)
-            guess = head(F.rms_norm(states[known], states.shape[-1:], eps=EPSILON))
+            guess = head(F.rms_norm(resting[states][known], resting[states].shape[-1:], eps=EPSILON))
             wanted = box[rows[known]] / 1000
             loss[name] = 8 * F.smooth_l1_loss(guess, wanted, beta=0.03)
             error[f"error {name}"] = (guess - wanted).abs().mean().detach()

@@ -162,7 +162,7 @@ class Trainer:
             hidden = self.forward.read(part["ids"], part["positions"], part["mask"], visual if seen else None, merged, deep,
                                        part["guides"] if phase.guided else None, resting)
             if "cells" in resting and "heads" in part:
-                carried, errors = self.heads.carried(resting, part["guides"]["aim"], visual, part["heads"]["box"], part["ids"].shape[1])
+                carried, errors = self.heads.carried(resting, part["guides"], visual, part["heads"]["box"], part["ids"].shape[1])
                 for name, value in carried.items():
                     loss = loss + phase.guided * value
                 for name, value in errors.items():
