@@ -205,13 +205,14 @@ class Lessons:
         self.paths = fonts.paths()
         self.store = browser.Store(Path(folder) / plan.pages)
 
-    def tasks(self, phase: config.Phase) -> list[str]:
-        """The micro-batches of one step, by task."""
-        return [task for task, count in phase.parts for _ in range(count)]
+    def tasks(self, phase: config.Phase, at: int) -> list[str]:
+        """The micro-batches of step `at` of the phase, by task."""
+        parts = phase.turns[at % len(phase.turns)] if phase.turns else phase.parts
+        return [task for task, count in parts for _ in range(count)]
 
     def make(self, phase: config.Phase, at: int, index: int) -> dict:
         """Micro-batch `index` of step `at` of the phase."""
-        task = self.tasks(phase)[index]
+        task = self.tasks(phase, at)[index]
         rng = random.Random(f"{self.plan.seed}/{phase.name}/{at}/{index}")
         level = phase.level[0] + (phase.level[1] - phase.level[0]) * min(1.0, at / max(1, phase.steps))
         if task == "crops":

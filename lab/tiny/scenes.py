@@ -146,7 +146,7 @@ def crop(rng, width, height, font_paths, level=0, draw=True, novel=False) -> Sce
     y = rng.randint(2, 10)
     source = words.NOVEL if novel else words.TRAIN_WORDS
     while y < height - 6:
-        font, size, x = rng.choice(font_paths), rng.choice([13, 14, 15, 16, 17, 18, 19, 20, 22, 26, 32]), rng.randint(-6, 14)
+        font, size, x = rng.choice(font_paths), rng.choice([11, 12, 13, 14, 14, 15, 16, 16, 17, 18, 19, 20, 22, 26, 32]), rng.randint(-6, 14)
         y += size * 0.5
         while x < width - 8:
             kind, known = rng.random(), False
@@ -180,8 +180,8 @@ def make(kind, rng, width, height, font_paths, level=1.0, draw=True, **options) 
 def targets(scene: Scene) -> dict[str, np.ndarray]:
     """Auxiliary targets in merge-block order.
 
-    kind, label, colour uint8 [cells]; box int16 [cells, 4] (-1: none); characters uint8 [cells * 4, 4] per 16-pixel patch,
-    at most four characters each, left to right (0: none).
+    kind, label, colour uint8 [cells]; box int16 [cells, 4] (-1: none); characters uint8 [cells * 4, 4] of each 16-pixel
+    patch: the one whose centre lies in each quarter of its width (0: none). Quarters, not ranks: a patch needn't count to know them.
     """
     rows, columns = scene.height // 32, scene.width // 32
     kind = np.zeros((rows, columns), np.uint8)
@@ -203,13 +203,8 @@ def targets(scene: Scene) -> dict[str, np.ndarray]:
             at = cover(e.switch, 0.2)
             kind[at], box[at] = words.KINDS.index("on" if e.on else "off"), scene.relative(e.switch)
     characters = np.zeros((scene.height // 16, scene.width // 16, 4), np.uint8)
-    used = {}
-    for x, y, c in sorted(scene.characters):
-        at = (int(y / 16), int(x / 16))
-        index, slot = words.CHARACTERS.find(c), used.get(at, 0)
-        if index > 0 and slot < 4:
-            characters[at[0], at[1], slot] = index
-            used[at] = slot + 1
+    for x, y, c in scene.characters:
+        characters[int(y / 16), int(x / 16), int(x % 16 / 4)] = max(0, words.CHARACTERS.find(c))
     characters = characters.reshape(rows, 2, columns, 2, 4).transpose(0, 2, 1, 3, 4).reshape(-1, 4)
     return dict(kind=kind.ravel(), label=label.ravel(), colour=colour.ravel(), box=box.reshape(-1, 4), characters=characters)
 

@@ -196,7 +196,7 @@ class Trainer:
         """One optimiser step; returns the figures of this process's micro-batches."""
         began, report, total = time.time(), {}, 0.0
         phase, at = self.plan.phase_at(self.step)
-        tasks = self.lessons.tasks(phase)
+        tasks = self.lessons.tasks(phase, at)
         while (index := self.shared.pull()) < len(tasks):
             part = self.lessons.make(phase, at, index)
             loss = self.part_loss(phase, part, report) / len(tasks)
