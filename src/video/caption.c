@@ -11,11 +11,12 @@
 
 #include "video/video.h"
 
+enum { FAILURES_MAX = 3 /* of comparing, in a row: then it is not tried again */ };
 enum { SAME_MOST = 3 /* of 255: by how much the mean colour of a cell may differ between frames that are the same */ };
 
 struct weft_video_memory {
-    int file;      /* -1: none */
-    bool unusable; /* not to be tried again */
+    int file; /* -1: none */
+    int failures;
     weft_clip *clip;
     bool still; /* the segment that was captioned last showed one picture: this one */
     uint8_t picture[WEFT_GLANCE_BYTES];
@@ -29,10 +30,9 @@ weft_status weft_video_remember(weft_video_job *job, const char *path, weft_erro
     memory->file = -1;
     job->memory = memory;
     if (job->resolve)
-        memory->unusable = job->resolve(job->resolve_context, job->url, &memory->file, NULL) != WEFT_OK;
+        (void)job->resolve(job->resolve_context, job->url, &memory->file, NULL);
     else
         memory->file = open(path, O_RDONLY | O_CLOEXEC);
-    if (memory->file < 0) memory->unusable = true;
     return WEFT_OK;
 }
 
@@ -88,13 +88,19 @@ static void compare(weft_video_job *job, const weft_video_segment *segment, bool
     weft_video_memory *memory = job->memory;
     int64_t frames = 0;
     *still = *same = false;
-    if (!memory || memory->unusable) return;
+    if (!memory || memory->file < 0 || memory->failures >= FAILURES_MAX) return;
     weft_status status = memory->clip ? WEFT_OK : weft_clip_open(memory->file, &memory->clip, NULL);
     if (status == WEFT_OK)
         status =
             weft_clip_glance(memory->clip, segment->begins, segment->ends, job->settings.fps, first, &frames, NULL);
-    memory->unusable = status != WEFT_OK;
-    if (status != WEFT_OK || frames < 1) return;
+    if (status != WEFT_OK) { /* a worker that has used up its time is replaced */
+        memory->failures++;
+        weft_clip_close(memory->clip);
+        memory->clip = NULL;
+        return;
+    }
+    memory->failures = 0;
+    if (frames < 1) return;
     *still = true;
     *same = memory->still;
     for (int64_t i = 0; i < frames && (*still || *same); i++) {

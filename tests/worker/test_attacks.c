@@ -275,6 +275,8 @@ static void without_namespaces(void) {
     CHECK_OK(perform(PICTURES, "paint", NULL, &guards, &err), err);
     CHECK_INT(guards, ALWAYS);
     attack_all("without namespaces", true);
+    orphans(PICTURES);
+    if (have[PDF]) orphans(PDF);
 }
 
 static void as_nobody(void) {
