@@ -48,13 +48,13 @@ def _goal(rng, goal, done=()) -> str:
     return rng.choice([f"Goal: {goal}\nDone so far: {steps}", f"The user query: {goal}\nTask progress: {steps}", f"{goal}\nPrevious actions: {steps}"])
 
 
-def _click(rng, scene, box, goal, done=()):
+def _click(rng, scene, box, goal, about, done=()):
     x0, y0, x1, y1 = relative = scene.relative(box)
-    return Question("action", _goal(rng, goal, done), call(action="left_click", coordinate=[round((x0 + x1) / 2), round((y0 + y1) / 2)]), relative)
+    return Question("action", _goal(rng, goal, done), call(action="left_click", coordinate=[round((x0 + x1) / 2), round((y0 + y1) / 2)]), relative, about=about)
 
 
-def _end(rng, goal, done=(), status="success"):
-    return Question("action: end" if status == "success" else "action: give up", _goal(rng, goal, done), call(action="terminate", status=status))
+def _end(rng, goal, about, done=(), status="success"):
+    return Question("action: end" if status == "success" else "action: give up", _goal(rng, goal, done), call(action="terminate", status=status), about=about)
 
 
 def _switching(rng, name, on) -> str:
@@ -68,52 +68,52 @@ def _settings(rng, scene):
             want = rng.random() < 0.5
             goal = _switching(rng, e.name, want)
             if e.on == want:
-                yield _end(rng, goal, came + ([f"I clicked the {e.name} switch."] if rng.random() < 0.7 else []))
+                yield _end(rng, goal, ("is", e, want), came + ([f"I clicked the {e.name} switch."] if rng.random() < 0.7 else []))
             else:
-                yield _click(rng, scene, e.switch, goal, came)
+                yield _click(rng, scene, e.switch, goal, ("turn", e, want), came)
         else:
-            yield _click(rng, scene, e.box, rng.choice([f"Open {e.name}.", f"Go to {e.name}.", f"Open the {e.name} settings."]), came)
+            yield _click(rng, scene, e.box, rng.choice([f"Open {e.name}.", f"Go to {e.name}.", f"Open the {e.name} settings."]), ("click", e), came)
     missing = rng.choice(words.SETTINGS)
     if missing not in [e.name for e in scene.elements]:
-        yield _end(rng, _switching(rng, missing, True), came, "failure")
+        yield _end(rng, _switching(rng, missing, True), ("missing", missing), came, "failure")
 
 
 def _home(rng, scene):
     for e in scene.elements:
-        yield _click(rng, scene, e.box, rng.choice([f"Open {e.name}.", f"Launch {e.name}.", f"Open the {e.name} app."]))
+        yield _click(rng, scene, e.box, rng.choice([f"Open {e.name}.", f"Launch {e.name}.", f"Open the {e.name} app."]), ("click", e))
         if e.name == "Settings":
             for name in rng.sample(words.SETTINGS, 2):
-                yield _click(rng, scene, e.box, _switching(rng, name, rng.random() < 0.5))
+                yield _click(rng, scene, e.box, _switching(rng, name, rng.random() < 0.5), ("through", e, name))
     missing = rng.choice(words.APPS)
     if missing not in [e.name for e in scene.elements]:
-        yield _end(rng, f"Open {missing}.", (), "failure")
+        yield _end(rng, f"Open {missing}.", ("missing", missing), (), "failure")
 
 
 def _form(rng, scene):
     for e in scene.elements:
         if e.kind == "button":
-            yield _click(rng, scene, e.box, rng.choice([f"Click {e.name}.", f"Press the {e.name} button.", f"Click the {e.name} button."]))
+            yield _click(rng, scene, e.box, rng.choice([f"Click {e.name}.", f"Press the {e.name} button.", f"Click the {e.name} button."]), ("click", e))
         elif e.kind == "checkbox":
             want = rng.random() < 0.5
             goal = f'{"Tick" if want else "Untick"} "{e.name}".'
-            yield _end(rng, goal) if e.on == want else _click(rng, scene, e.box, goal)
+            yield _end(rng, goal, ("is", e, want)) if e.on == want else _click(rng, scene, e.box, goal, ("turn", e, want))
         elif e.kind == "field":
             word = rng.choice(words.TRAIN_WORDS)
             goal = rng.choice([f'Type "{word}" into the {e.name} field.', f'Enter "{word}" as {e.name}.'])
             if e.value and rng.random() < 0.3:
-                yield _end(rng, goal.replace(f'"{word}"', f'"{e.value}"'), [f"I clicked the {e.name} field.", f'I typed "{e.value}".'])
+                yield _end(rng, goal.replace(f'"{word}"', f'"{e.value}"'), ("holds", e), [f"I clicked the {e.name} field.", f'I typed "{e.value}".'])
             elif not e.value and rng.random() < 0.4:
-                yield Question("action", _goal(rng, goal, [f"I clicked the {e.name} field."]), call(action="type", text=word))
+                yield Question("action", _goal(rng, goal, [f"I clicked the {e.name} field."]), call(action="type", text=word), about=("type", e, word))
             else:
-                yield _click(rng, scene, e.box, goal)
+                yield _click(rng, scene, e.box, goal, ("fill", e))
 
 
 def _dialog(rng, scene):
     for e in scene.elements:
-        yield _click(rng, scene, e.box, rng.choice([f"Click {e.name}.", f"Press {e.name}.", f"Choose {e.name} in the dialog."]))
+        yield _click(rng, scene, e.box, rng.choice([f"Click {e.name}.", f"Press {e.name}.", f"Choose {e.name} in the dialog."]), ("click", e))
     missing = rng.choice(words.BUTTONS)
     if missing not in [e.name for e in scene.elements]:
-        yield _end(rng, f"Click {missing}.", (), "failure")
+        yield _end(rng, f"Click {missing}.", ("missing", missing), (), "failure")
 
 
 MAKERS = {"settings": _settings, "home": _home, "form": _form, "dialog": _dialog}

@@ -23,21 +23,21 @@ def _shapes(rng, scene):
     yield Question("zh: describe", rng.choice(["图片里有什么？", "描述这张图片。", "你看到了什么？"]), "有" + "、".join(names) + "。")
     yield Question("zh: count", "这张图片里有几个图形？", _count(len(elements), "图形"))
     shape = rng.choice(list(SHAPES))
-    yield Question("zh: count", f"有几个{SHAPES[shape]}？", _count(sum(e.shape == shape for e in elements), SHAPES[shape]))
+    yield Question("zh: count", f"有几个{SHAPES[shape]}？", _count(sum(e.shape == shape for e in elements), SHAPES[shape]), about=(shape,))
     for e in elements:
         if sum(o.shape == e.shape for o in elements) == 1:
-            yield Question("zh: colour", f"{SHAPES[e.shape]}是什么颜色？", COLOURS[e.colour] + "。")
+            yield Question("zh: colour", f"{SHAPES[e.shape]}是什么颜色？", COLOURS[e.colour] + "。", about=(e,))
         if names.count(name(e)) == 1:
             yield Question("zh: locate", f"{name(e)}在哪里？", boxes_json([(scene.relative(e.box), name(e))]), scene.relative(e.box))
     missing = rng.choice(list(COLOURS.values())) + rng.choice(list(SHAPES.values()))
     if missing not in names:
-        yield Question("zh: not there", f"{missing}在哪里？", f"没有{missing}。")
+        yield Question("zh: not there", f"{missing}在哪里？", f"没有{missing}。", about=(missing,))
 
 
 def _settings(rng, scene):
     for e in scene.elements:
         if e.switch:
-            yield Question("zh: switch state", f"{e.name}打开了吗？", "是的，已打开。" if e.on else "不是，已关闭。")
+            yield Question("zh: switch state", f"{e.name}打开了吗？", "是的，已打开。" if e.on else "不是，已关闭。", about=(e,))
             yield Question("zh: locate", f"{e.name}的开关在哪里？", boxes_json([(scene.relative(e.switch), e.name)]), scene.relative(e.switch))
 
 

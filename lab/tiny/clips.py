@@ -119,28 +119,28 @@ def ask(clip: Clip, rng) -> list[Question]:
     q, events = [], clip.events
     for e in events:
         if any(e.move):
-            q.append(Question("clip: motion", f"Where does the {e.name} move?", f"The {e.name} moves {direction(e)}."))
+            q.append(Question("clip: motion", f"Where does the {e.name} move?", f"The {e.name} moves {direction(e)}.", about=(e,)))
         elif clip.begin < 60:    # later ones ask for seconds to be turned into hours
-            q.append(Question("clip: when", rng.choice([f"When does the {e.name} appear?", f"When is the {e.name} visible?", f"Give the time range of the {e.name}."]), clip.span(e)))
+            q.append(Question("clip: when", rng.choice([f"When does the {e.name} appear?", f"When is the {e.name} visible?", f"Give the time range of the {e.name}."]), clip.span(e), about=(e,)))
     for name in ([rng.choice(events).name] if events else []) + [f"{rng.choice(list(words.COLOURS))} {rng.choice(words.SHAPES)}"]:
         there = name in [e.name for e in events]
         form = rng.choice(["Is there a {} in the clip?", "Can you see a {} in the video?", ASK_SHOWN, ASK_SHOWN])
         answer = f"Yes, there is {words.with_article(name)}." if there else f"No, there is no {name}."
         q.append(Question("clip: exists", form.format(name if rng.random() < 0.7 or form != ASK_SHOWN else words.with_article(name)),
-                          ("Yes" if there else "No") if form == ASK_SHOWN else answer))
+                          ("Yes" if there else "No") if form == ASK_SHOWN else answer, about=(name,)))
     q.append(Question("clip: describe", rng.choice([*ASK_HAPPENS, rng.choice(ASK_DESCRIBE)]), told(clip)))
     missing = f"{rng.choice(list(words.COLOURS))} {rng.choice(words.SHAPES)}"
     if missing not in [e.name for e in events]:
-        q.append(Question("clip: not there", f"When does the {missing} appear?", f"There is no {missing} in the clip."))
+        q.append(Question("clip: not there", f"When does the {missing} appear?", f"There is no {missing} in the clip.", about=(missing,)))
     order = sorted({e.first: e for e in events}.values(), key=lambda e: e.first)
     if len(order) > 1:
         a, b = rng.sample(order, 2)
-        q.append(Question("clip: order", f"Which comes first, the {a.name} or the {b.name}?", f"The {(a if a.first < b.first else b).name} comes first."))
+        q.append(Question("clip: order", f"Which comes first, the {a.name} or the {b.name}?", f"The {(a if a.first < b.first else b).name} comes first.", about=(a, b)))
     number = len(events)
     q.append(Question("clip: count", "How many shapes appear in the clip?", "No shape appears." if not number else "1 shape appears." if number == 1 else f"{number} shapes appear."))
     at = rng.randrange(clip.pairs)
     here = [words.with_article(e.name) for e in sorted(events, key=lambda e: e.start) if e.first <= at <= e.last]
-    q.append(Question("clip: at", f"What is on the screen at {clip.stamps()[at]:.1f} seconds?", words.joined(here).capitalize() + "." if here else "Nothing."))
+    q.append(Question("clip: at", f"What is on the screen at {clip.stamps()[at]:.1f} seconds?", words.joined(here).capitalize() + "." if here else "Nothing.", about=(at,)))
     rng.shuffle(q)
     return q
 

@@ -56,13 +56,13 @@ class Phase:
     mixes: tuple
     turns: tuple = ()
     rate: float = 3e-3               # Muon rate; AdamW takes half of it
-    vision_rate: float = 1.0         # factor on the vision tower's rates
+    vision_rate: float = 1.0         # factor on the vision tower's rates; 0: it stays as it is, then `auxiliary` must be 0 too
     cells: int = 256                 # merged cells in a micro-batch of pictures
     crops: int = 24                  # crops in a micro-batch
     texts: int = 8                   # sequences in a micro-batch
     share: int = 5                   # questions a picture
     scenes: float = 0.6              # share of scenes written as text among text sequences, the rest is chat
-    auxiliary: float = 1.0           # weight of the auxiliary losses
+    auxiliary: float = 1.0           # weight of the auxiliary losses; 0: no heads at all
     weights: dict = field(default_factory=dict)   # factors on single auxiliary losses by head name
     level: tuple = (1.0, 1.0)        # share of the full number of candidates, at the phase's beginning and end
     acts: float = 0.0                # share of screens with goals for `computer_use` instead of questions
@@ -73,6 +73,7 @@ class Phase:
     warm: int = 0                    # steps over which the rate rises from a tenth, where new lessons would shake what is there
     guided: float = 0.3              # weight of the guides of attention; 0: none
     favour: tuple = ()               # kinds of which two come first about each picture that has them
+    think: float = 0.0               # share of questions with reasoning before the answer
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,17 @@ class Plan:
     max_pixels: int = 192 * 192
     save_every: int = 25             # steps between checkpoints
     pages: str = "../pages"          # the browser's scenes, relative to the work folder
+    source: str = ""                 # exported folder whose weights a new work folder begins with, relative to that; "": random ones
+    falls: bool = False              # the rate falls over all steps and the last state ships; else branches ship
+
+    @property
+    def thinks(self) -> bool:
+        return any(p.think for p in self.phases)
+
+    @property
+    def form(self) -> str:
+        """The exported folder's name."""
+        return "thinking" if self.thinks else "instruct"
 
     @property
     def steps(self) -> int:
@@ -141,7 +153,16 @@ SMOKE = Plan("smoke", Shape(vision_hidden=64, vision_layers=4, vision_heads=1, v
     Phase("all", 16, (("look", 1), ("clips", 1), ("crops", 1), ("recall", 1)), BOTH, cells=64, crops=4, texts=4, share=3, auxiliary=0.5, acts=0.2, chinese=0.1, filler=4),
 ), warm=4, save_every=5)
 
-PLANS = {p.name: p for p in (LONG, SMOKE)}
+# The Thinking checkpoint: the Instruct one's eyes as they are, its decoder taught to speak before it answers.
+LAST = LONG.phases[-1]
+THINKING = dataclasses.replace(LONG, name="thinking", phases=(
+    Phase("think", 400, (), LAST.mixes, turns=LOOK * 4 + CLIPS + LOOK * 3 + RECALL, rate=1e-3, vision_rate=0.0, auxiliary=0.0, cells=256, texts=6,
+          acts=LAST.acts, chinese=LAST.chinese, filler=LAST.filler, stored=LAST.stored, favour=("relation", "count"), think=1.0),
+), seed=2, warm=20, source="../../models/tiny/instruct", falls=True)
+SMOKE_THINKING = dataclasses.replace(THINKING, name="smoke-thinking", shape=SMOKE.shape, pages=SMOKE.pages, source="../smoke/instruct", warm=2, save_every=2, phases=(
+    dataclasses.replace(THINKING.phases[0], steps=4, turns=((("look", 1), ("clips", 1)), (("look", 1), ("recall", 1))), cells=64, texts=4, share=3, filler=4),))
+
+PLANS = {p.name: p for p in (LONG, THINKING, SMOKE, SMOKE_THINKING)}
 
 
 def with_steps(plan: Plan, changes: dict[str, int]) -> Plan:

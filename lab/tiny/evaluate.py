@@ -1,10 +1,11 @@
 """Held-out examination of an exported folder through transformers' model and `generate`, or of a running server.
 
 Prompts come from the folder's own chat template and tokenizer; pixels from lab/pixels.py, which equals the published
-processor bit for bit.
+processor bit for bit. Of a Thinking checkpoint the answer after its reasoning is marked; the row `reasoning` says how often it came to an end.
 
     python -m lab.tiny.evaluate --model models/tiny/instruct --count 50
     python -m lab.tiny.evaluate --server http://127.0.0.1:8080         the same through `weft serve`, many times faster
+    python -m lab.tiny.evaluate --server http://127.0.0.1:8080 --name weft-tiny-thinking
 
 Pictures come from the generator with fonts, seeds, sizes and (rows marked `new words`) words that training never saw.
 Prints one table by task; figures are shares of right answers unless the row says otherwise.
@@ -37,6 +38,7 @@ SEED = 1_000_003            # training seeds are strings of the plan's seed; thi
 BATCH = 16
 # Sizes a user may send; the processor brings them to the trained area. Text stays legible only near that area.
 SCREEN_SIZES = [(256, 256), (288, 224), (260, 240), (300, 216), (224, 288)]
+REASONING_MAX = 160         # tokens of reasoning that an answer may take more
 PICTURE_SIZES = SCREEN_SIZES + [(400, 300), (512, 512), (640, 480)]
 
 
@@ -101,6 +103,21 @@ def held_out(count: int, seed: int = SEED, kinds=None, pages: Path | None = None
     return [item for row in rows.values() for item in row]
 
 
+class Answer(str):
+    """An answer's text. reasoning: what came before it; None from a model that does not reason. ended: whether an answer came at all
+    after the reasoning."""
+    reasoning: str | None = None
+    ended: bool = True
+
+
+def after_reasoning(text: str) -> Answer:
+    """The answer in the output of a Thinking model, whose prompt ended with `<think>`."""
+    reasoning, mark, rest = text.partition("</think>")
+    answer = Answer(rest.lstrip("\n"))
+    answer.reasoning, answer.ended = reasoning.strip("\n"), bool(mark)
+    return answer
+
+
 class Answerer:
     """Greedy answers of a checkpoint folder, in batches, from nothing but its files."""
 
@@ -110,6 +127,8 @@ class Answerer:
         self.template = (Path(folder) / "chat_template.jinja").read_text(encoding="utf-8")
         self.size, self.generation = read("preprocessor_config.json"), read("generation_config.json")
         self.model = Qwen3VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
+        hello = [[{"role": "user", "content": "Hello"}]]
+        self.thinks = render_jinja_template(conversations=hello, chat_template=self.template, add_generation_prompt=True)[0][0].endswith("<think>\n")
 
     def _prepare(self, text, image):
         """(ids, normalised patches or None, grid or None) of one question."""
@@ -127,7 +146,7 @@ class Answerer:
         return self.tokenizer.encode(prompt, add_special_tokens=False).ids, patches, grid
 
     @torch.no_grad()
-    def __call__(self, items: list[tuple[str, Image.Image | None]], limit: int = 220) -> list[str]:
+    def __call__(self, items: list[tuple[str, Image.Image | None]], limit: int = 220) -> list[Answer]:
         ready = [self._prepare(text, image) for text, image in items]
         pad, ends = self.generation["pad_token_id"], self.generation["eos_token_id"]
         length = max(len(r[0]) for r in ready)
@@ -138,11 +157,12 @@ class Answerer:
             inputs.update(pixel_values=torch.from_numpy(np.concatenate([r[1] for r in ready if r[2]])),
                           image_grid_thw=torch.tensor([r[2] for r in ready if r[2]]))
         self.model.model.rope_deltas = None
-        out = self.model.generate(**inputs, max_new_tokens=limit, do_sample=False, eos_token_id=ends, pad_token_id=pad)
+        out = self.model.generate(**inputs, max_new_tokens=limit + REASONING_MAX * self.thinks, do_sample=False, eos_token_id=ends, pad_token_id=pad)
         answers = []
         for row in out[:, length:].tolist():
             stop = next((i for i, t in enumerate(row) if t in ends), len(row))
-            answers.append(self.tokenizer.decode(row[:stop], skip_special_tokens=False))
+            said = self.tokenizer.decode(row[:stop], skip_special_tokens=False)
+            answers.append(after_reasoning(said) if self.thinks else Answer(said))
         return answers
 
 
@@ -155,15 +175,17 @@ def _data_url(image: Image.Image) -> str:
 class ServerAnswerer:
     """Greedy answers of a running server with the OpenAI-compatible interface (`weft serve`), as a user gets them."""
 
-    def __init__(self, url: str):
+    def __init__(self, url: str, name: str | None = None):
         self.url = url.rstrip("/")
         with urllib.request.urlopen(self.url + "/v1/models", timeout=30) as answer:
-            self.model = json.load(answer)["data"][0]["id"]
+            served = {m["id"]: m for m in json.load(answer)["data"]}
+        self.model = name or next(iter(served))
+        self.thinks = bool(served[self.model].get("weft", {}).get("thinking"))
 
-    def __call__(self, items, limit: int = 220) -> list[str]:
-        return [self._ask(text, image, limit) for text, image in items]
+    def __call__(self, items, limit: int = 220) -> list[Answer]:
+        return [self._ask(text, image, limit + REASONING_MAX * self.thinks) for text, image in items]
 
-    def _ask(self, text, image, limit) -> str:
+    def _ask(self, text, image, limit) -> Answer:
         content = [{"type": "text", "text": text}]
         if isinstance(image, clips.Clip):
             frames = [_data_url(Image.fromarray(f)) for f in image.frames]
@@ -173,7 +195,11 @@ class ServerAnswerer:
         body = {"model": self.model, "messages": [{"role": "user", "content": content}], "temperature": 0, "max_tokens": limit}
         request = urllib.request.Request(self.url + "/v1/chat/completions", json.dumps(body).encode(), {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=300) as answer:
-            return json.load(answer)["choices"][0]["message"]["content"]
+            message = json.load(answer)["choices"][0]["message"]
+        said = Answer(message.get("content") or "")
+        if self.thinks:
+            said.reasoning, said.ended = message.get("reasoning_content") or "", bool(said)
+        return said
 
 
 def overlap(a, b) -> float:
@@ -244,9 +270,12 @@ def examine(answerer, count: int, seed: int = SEED, show: int = 0, kinds=None, p
                 for name, value in score(item, answer).items():
                     figures.setdefault(item.row, {}).setdefault(name, []).append(value)
                 shown.setdefault(item.row, []).append((item.question.text, item.question.answer, answer))
+                if answer.reasoning is not None:
+                    figures.setdefault("reasoning", {}).setdefault("ended", []).append(float(answer.ended))
     for row in sorted(shown) if show else ():
         for text, wanted, got in shown[row][:show]:
-            print(f"{row} | {text} | wanted {wanted!r} | got {got!r}")
+            thought = "" if got.reasoning is None else f" | thought {got.reasoning!r}"
+            print(f"{row} | {text} | wanted {wanted!r} | got {str(got)!r}{thought}")
     return {row: {**{k: round(float(np.mean(v)), 3) for k, v in f.items()}, "n": len(next(iter(f.values())))}
             for row, f in sorted(figures.items())}
 
@@ -264,6 +293,7 @@ def main(arguments=None) -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--model", type=Path, help="a checkpoint folder, answered by transformers")
     source.add_argument("--server", help="address of a running server, as http://127.0.0.1:8080")
+    parser.add_argument("--name", help="with --server: which of its models; default: the first")
     parser.add_argument("--count", type=int, default=50, help="questions for each row")
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--show", type=int, default=0, help="answers to print for each row")
@@ -272,7 +302,7 @@ def main(arguments=None) -> None:
     parser.add_argument("--json", type=Path)
     args = parser.parse_args(arguments)
     began = time.time()
-    results = examine(ServerAnswerer(args.server) if args.server else Answerer(args.model), args.count, args.seed, args.show, args.kinds, args.pages)
+    results = examine(ServerAnswerer(args.server, args.name) if args.server else Answerer(args.model), args.count, args.seed, args.show, args.kinds, args.pages)
     print(table(results))
     print(f"{sum(f['n'] for f in results.values())} questions, {time.time() - began:.0f} s, seed {args.seed}")
     if args.json:

@@ -1,8 +1,9 @@
 """Writes a trained stage as a published checkpoint: a Hugging Face folder and, on request, a GGUF pair.
 
     python -m lab.tiny.export --out models/tiny/instruct [--gguf .lab/gguf]
+    python -m lab.tiny.export --plan thinking --out models/tiny/thinking
 
-Reads `branch.pt` (or the file asked for) and tokenizer.json of the work folder. Weights are stored as bfloat16; the tied lm_head is not stored.
+Reads `branch.pt`, of a plan that falls `state.pt` (or the file asked for) and tokenizer.json of the work folder. Weights are stored as bfloat16; the tied lm_head is not stored.
 """
 
 import argparse
@@ -23,7 +24,11 @@ from lab.tokenizer import ADDED  # noqa: E402
 
 from . import config, text  # noqa: E402
 
-NAME = "weft-tiny-Instruct"
+
+
+def name_of(plan: config.Plan) -> str:
+    """The checkpoint's name in the published form."""
+    return "weft-tiny-Thinking" if plan.thinks else "weft-tiny-Instruct"
 
 
 def spec_of(plan: config.Plan) -> reference.Spec:
@@ -61,13 +66,14 @@ def write_tokenizer(work: Path, out: Path, max_length: int) -> dict[str, int]:
     return {t["content"]: t["id"] for t in data["added_tokens"]}
 
 
-def folder(plan: config.Plan, work: Path, out: Path, state: str = "branch.pt") -> Path:
-    """The Hugging Face folder of one state of the run. Every file a published checkpoint has."""
+def folder(plan: config.Plan, work: Path, out: Path, state: str | None = None) -> Path:
+    """The Hugging Face folder of one state of the run. Every file a published checkpoint has; the two forms differ in weights and template."""
+    state = state or ("state.pt" if plan.falls else "branch.pt")
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     spec = spec_of(plan)
     ids = write_tokenizer(work, out, plan.shape.max_positions)
-    template = text.TEMPLATE.read_text(encoding="utf-8")
+    template = (text.THINKING_TEMPLATE if plan.thinks else text.TEMPLATE).read_text(encoding="utf-8")
     (out / "chat_template.jinja").write_text(template, encoding="utf-8")
     reference.write_json(out / "chat_template.json", {"chat_template": template})
     reference.write_json(out / "config.json", reference.config_json(spec, ids))
@@ -92,7 +98,7 @@ def gguf_files(plan: config.Plan, hf: Path, out: Path, kind: str) -> tuple[Path,
     out.mkdir(parents=True, exist_ok=True)
     spec = spec_of(plan)
     weights = {k: v.float().numpy() for k, v in load_file(hf / "model.safetensors").items()}
-    files = out / f"{NAME}-{kind}.gguf", out / f"mmproj-{NAME}-{kind}.gguf"
+    files = out / f"{name_of(plan)}-{kind}.gguf", out / f"mmproj-{name_of(plan)}-{kind}.gguf"
 
     def add(writer, name, array):
         if array.ndim < 2 or name.startswith("v.position_embd"):
@@ -129,14 +135,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--plan", default="long", choices=sorted(config.PLANS))
     parser.add_argument("--work", type=Path)
-    parser.add_argument("--state", default="branch.pt", help="file in the work folder")
-    parser.add_argument("--out", type=Path, default=ROOT / "models" / "tiny" / "instruct")
+    parser.add_argument("--state", help="file in the work folder")
+    parser.add_argument("--out", type=Path, help="default: models/tiny/instruct, or thinking for a plan that teaches reasoning")
     parser.add_argument("--gguf", type=Path, help="also write the GGUF pairs (Q8_0 and F16) into this folder")
     args = parser.parse_args()
     plan = config.PLANS[args.plan]
-    print(folder(plan, args.work or ROOT / ".lab" / plan.name, args.out, args.state))
+    out = args.out or ROOT / "models" / "tiny" / plan.form
+    print(folder(plan, args.work or ROOT / ".lab" / plan.name, out, args.state))
     for kind in ("Q8_0", "F16") if args.gguf else ():
-        print(*gguf_files(plan, args.out, args.gguf, kind))
+        print(*gguf_files(plan, out, args.gguf, kind))
 
 
 if __name__ == "__main__":

@@ -162,6 +162,42 @@ def guide_clip(question, clip, pairs, asked: tuple, answered: tuple) -> list[tup
     return found
 
 
+def guide_thought(question, place: Place, asked: tuple, thought: tuple) -> list[tuple[str, int, list[int]]]:
+    """The same for the reasoning before an answer: its names find their things, its parts aim at what they speak of.
+
+    thought: (index of the first token, character spans of the tokens) of the reasoning's text.
+    """
+    scene, found, (t0, spans) = place.scene, [], thought
+    in_question = _mentions(question.text, _aliases(scene, True))
+    named = _token_at(asked[1], in_question[0][0]) if len({id(e) for _, e in in_question}) == 1 else None
+    for at, e in _mentions(question.reasoning.text, _aliases(scene, False)):
+        token = _token_at(spans, at)
+        if token is not None and place.element(e):
+            found.append(("find", t0 + token, place.element(e)))
+    for first, end, boxes in question.reasoning.looks:
+        targets = place.of(*boxes)
+        for i, (a, _) in enumerate(spans):
+            if first <= a < end and targets:
+                found.append(("aim", t0 + i - 1, targets))
+                if named is not None and place.element(in_question[0][1]) and set(targets) <= set(place.element(in_question[0][1])):
+                    found.append(("recall", t0 + i - 1, [asked[0] + named]))
+    return [(slot, token, rest) for slot, token, targets in found if (rest := [t for t in targets if t <= token])]
+
+
+def guide_clip_thought(question, clip, pairs, thought: tuple) -> list[tuple[str, int, list[int]]]:
+    """The same for a clip: a part that speaks of a moment aims at its time stamp and at the thing in those frames."""
+    found, (t0, spans) = [], thought
+    for at, e in _mentions(question.reasoning.text, {e.name: e for e in clip.events}):
+        token = _token_at(spans, at)
+        if token is not None:
+            found.append(("find", t0 + token, [pairs[i][1] + clip.cell(e, i) for i in range(e.first, e.last + 1)]))
+    for first, end, things in question.reasoning.looks:
+        targets = [t for e, shown in things for i in shown
+                   for t in [*(pairs[i][0] if len(shown) == 1 else ()), pairs[i][1] + clip.cell(e, i)]]
+        found += [("aim", t0 + i - 1, targets) for i, (a, _) in enumerate(spans) if first <= a < end]
+    return found
+
+
 def _ordered(answer: str, scene):
     """((first, last character), element) for an answer that names the elements in order; None when it does not. A part
     goes from the end of the one before to the beginning of the next name."""

@@ -2,7 +2,8 @@
 
 A picture's questions share its prefix in one sequence: each sees the picture and itself, not the others, and its
 positions start right after the picture, so training equals single-turn chats at a fraction of the cost. Some sequences
-are real conversations of several turns, and in some the question stands before the picture.
+are real conversations of several turns, and in some the question stands before the picture. A question with reasoning is laid
+out as the Thinking checkpoints' template has it: reasoning before the answer in the last turn, earlier turns without it.
 """
 
 import random
@@ -11,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from . import actions, browser, chat, chinese, clips, config, fonts, guides, questions, scenes, words
+from . import actions, browser, chat, chinese, clips, config, fonts, guides, questions, scenes, thinking, words
 
 MASKED = -1e4
+THINK, THOUGHT = "<think>\n", "\n</think>\n\n"      # what a Thinking prompt ends with; what stands between reasoning and answer
 
 
 class Sequence:
@@ -23,6 +25,7 @@ class Sequence:
         self.codec = codec
         self.ids, self.positions, self.segments, self.targets, self.visual = [], [], [], [], []
         self.answers = []            # (first, end, question): where each answer stands
+        self.thoughts = []           # (first, end, question): where the reasoning before each answer stands, up to the answer
         self.asked = []              # (first token of the question's text, first token of its answer, question)
         self.guides, self.at, self.head = [], 0, 0
         self.next, self.segment = 0, 0
@@ -65,6 +68,19 @@ class Sequence:
         self.tokens(self.ending())
         self.text("\n<|im_start|>assistant\n")
 
+    def turn(self, q, think=True):
+        """The question and its answer, with its reasoning if it has any and `think`."""
+        self.question(q.text)
+        self.reply(q, think)
+
+    def reply(self, q, think=True):
+        if q.reasoning and think:
+            self.text(THINK)
+            start = len(self.ids)
+            self.tokens(self.codec.encode(q.reasoning.text + THOUGHT), answer=True)
+            self.thoughts.append((start, len(self.ids), q))
+        self.answer(q.answer, q)
+
     def ending(self):
         return [self.codec.ids["<|im_end|>"]]
 
@@ -81,6 +97,12 @@ class Sequence:
             if place:
                 self.guides += guides.guide(q, place, (at, codec.spans(q.text)), (start, codec.spans(q.answer)))
             self.guides += guides.copies(codec.encode(q.text), at, codec.encode(q.answer), start)
+        asked = {id(q): at for at, _, q in self.asked}
+        for start, _, q in self.thoughts:
+            thought = q.reasoning.text
+            if place:
+                self.guides += guides.guide_thought(q, place, (asked[id(q)], codec.spans(q.text)), (start, codec.spans(thought)))
+            self.guides += guides.copies(codec.encode(q.text), asked[id(q)], codec.encode(thought), start)
         return self
 
 
@@ -100,7 +122,7 @@ def sequence(codec, rng, asked, grid=None, head="") -> Sequence:
         s.picture(*grid)
         s.tokens(s.ending())
         s.text("\n<|im_start|>assistant\n")
-        s.answer(asked[0].answer, asked[0])
+        s.reply(asked[0])
         return s
     if grid:
         s.picture(*grid)
@@ -111,14 +133,12 @@ def sequence(codec, rng, asked, grid=None, head="") -> Sequence:
         for i, q in enumerate(asked):
             if i:
                 s.text("\n<|im_start|>user\n")
-            s.question(q.text)
-            s.answer(q.answer, q)
+            s.turn(q, i == len(asked) - 1)
         return s
     start = s.next
     for i, q in enumerate(asked):
         s.next, s.segment = start, i + 1
-        s.question(q.text)
-        s.answer(q.answer, q)
+        s.turn(q)
     return s
 
 
@@ -130,29 +150,31 @@ def clip_sequence(codec, clip, asked) -> Sequence:
     start = s.next
     for i, q in enumerate(asked):
         s.next, s.segment = start, i + 1
-        s.question(q.text)
-        s.answer(q.answer, q)
+        s.turn(q)
     for at, start, q in s.asked:
         s.guides += guides.guide_clip(q, clip, s.pairs, (at, codec.spans(q.text)), (start, codec.spans(q.answer)))
+    for start, _, q in s.thoughts:
+        s.guides += guides.guide_clip_thought(q, clip, s.pairs, (start, codec.spans(q.reasoning.text)))
     return s
 
 
 def collate(sequences, pad: int) -> dict:
     """Padded tensors of a batch: ids, positions, mask, targets (already shifted by one), flat visual indices; and
-    `answers`: (first, end, question) of each answer as flat indices into the targets; `guides`: slot -> (flat indices of tokens,
-    where the attention of each should rest)."""
+    `answers`, `thoughts`: (first, end, question) of each answer and of the reasoning before it as flat indices into the targets;
+    `guides`: slot -> (flat indices of tokens, where the attention of each should rest)."""
     length = (max(len(s.ids) for s in sequences) + 15) // 16 * 16
     batch = len(sequences)
     ids, targets = np.full((batch, length), pad), np.full((batch, length), -100)
     positions, segments = np.zeros((3, batch, length), np.int64), np.full((batch, length), -1)
-    visual, answers, guided = [], [], {}
+    visual, answers, thoughts, guided = [], [], [], {}
     for b, s in enumerate(sequences):
         n = len(s.ids)
         ids[b, :n], segments[b, :n] = s.ids, s.segments
         targets[b, :n - 1] = s.targets[1:]
         positions[:, b, :n] = np.array(s.positions).T
         visual += [b * length + v for v in s.visual]
-        answers += [(b * length + start - 1, b * length + end - 1, q) for start, end, q in s.answers]
+        for places, own in ((answers, s.answers), (thoughts, s.thoughts)):
+            places += [(b * length + start - 1, b * length + end - 1, q) for start, end, q in own]
         for slot, token, rest in s.guides:
             guided.setdefault(slot, []).append((b * length + token, rest))
     seen = (segments[:, None, :] == 0) | (segments[:, None, :] == segments[:, :, None])
@@ -160,7 +182,7 @@ def collate(sequences, pad: int) -> dict:
     seen |= np.eye(length, dtype=bool)
     mask = np.where(seen, np.float32(0), np.float32(MASKED))[:, None]
     return dict(ids=torch.from_numpy(ids), positions=torch.from_numpy(positions), mask=torch.from_numpy(mask),
-                targets=torch.from_numpy(targets), visual=torch.tensor(visual, dtype=torch.long), answers=answers,
+                targets=torch.from_numpy(targets), visual=torch.tensor(visual, dtype=torch.long), answers=answers, thoughts=thoughts,
                 guides={slot: _guide_rows(rows, length) for slot, rows in guided.items()})
 
 
@@ -226,6 +248,13 @@ class Lessons:
         part["task"] = task
         return part
 
+    def think(self, phase, rng, asked, scene=None):
+        """`asked`, the phase's share of them with reasoning."""
+        for q in asked if phase.think else ():
+            if rng.random() < phase.think:
+                q.reasoning = thinking.reason(q, scene)
+        return asked
+
     def ask(self, phase, scene, rng):
         """The phase's share of the scene's questions."""
         form = rng.random()
@@ -233,7 +262,7 @@ class Lessons:
         found = [q for q in found if q.kind not in phase.skip]
         first = [q for q in found if q.kind in phase.favour][:2]
         found = first + [q for q in found if q not in first]
-        return choose(rng, found, phase.share)
+        return self.think(phase, rng, choose(rng, found, phase.share), scene)
 
     def pictures(self, rng, phase, level, with_text) -> dict:
         stored = rng.random() < phase.stored
@@ -261,7 +290,7 @@ class Lessons:
         pairs = rng.choice([2, 3, 4, 6, 8])
         cells = width * height // 1024
         made = [clips.make(rng, width, height, pairs) for _ in range(max(1, phase.cells // (pairs * cells)))]
-        packed = [clip_sequence(self.codec, c, clips.ask(c, rng)[:phase.share]) for c in made]
+        packed = [clip_sequence(self.codec, c, self.think(phase, rng, clips.ask(c, rng)[:phase.share], c)) for c in made]
         return dict(patches=torch.from_numpy(np.concatenate([clips.patches(c) for c in made])), grid=(height // 16, width // 16),
                     **collate(packed, self.codec.ids["<|endoftext|>"]))
 
@@ -283,12 +312,12 @@ class Lessons:
                 packed.append(s.guide(guides.of_text(scene, head, self.codec.spans(head), s.head)))
             elif phase.filler and rng.random() < 0.3:
                 head, asked = chat.recall(rng, rng.randint(2, phase.filler), words.invented)
-                packed.append(sequence(self.codec, rng, asked, head=head).guide())
+                packed.append(sequence(self.codec, rng, self.think(phase, rng, asked), head=head).guide())
             else:
                 asked = chat.questions(rng, 4)
                 if phase.chinese and rng.random() < 0.2:
                     asked.append(chinese.chat(rng))
-                packed.append(sequence(self.codec, rng, asked).guide())
+                packed.append(sequence(self.codec, rng, self.think(phase, rng, asked)).guide())
         return collate(packed, self.codec.ids["<|endoftext|>"])
 
 

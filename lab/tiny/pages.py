@@ -118,13 +118,13 @@ def page_questions(rng, scene) -> list[Question]:
 def document_questions(rng, scene) -> list[Question]:
     fields, table = scene.facts["fields"], scene.facts["table"]
     whole = dict(fields, items=[{"item": a, "count": int(b)} for a, b in table]) if table else fields
-    q = [Question("form to JSON", rng.choice(["Read this document as JSON.", "Return all fields as JSON.", "Extract the fields as a JSON object."]), json.dumps(whole, ensure_ascii=False)),
+    q = [Question("form to JSON", rng.choice(["Read this document as JSON.", "Return all fields as JSON.", "Extract the fields as a JSON object."]), json.dumps(whole, ensure_ascii=False), about=tuple(fields)),
          Question("title", "What kind of document is this?", scene.facts["title"] + ".")]
     some = rng.sample(list(fields), rng.randint(1, len(fields)))
     schema = {"type": "object", "properties": {k: {"type": "string"} for k in some}, "required": some}
-    q.append(Question("form to JSON", "Fill this JSON schema from the picture: " + json.dumps(schema), json.dumps({k: fields[k] for k in some}, ensure_ascii=False)))
+    q.append(Question("form to JSON", "Fill this JSON schema from the picture: " + json.dumps(schema), json.dumps({k: fields[k] for k in some}, ensure_ascii=False), about=tuple(some)))
     for key, value in fields.items():
-        q.append(Question("value", rng.choice([f"What is the {key.lower()}?", f"What does it say for {key}?"]), value))
+        q.append(Question("value", rng.choice([f"What is the {key.lower()}?", f"What does it say for {key}?"]), value, about=("line", key)))
     for item, count in table:
-        q.append(Question("value", f"How many {item}?", count))
+        q.append(Question("value", f"How many {item}?", count, about=("table", item)))
     return q

@@ -14,6 +14,8 @@ class Question:
     box: list | None = None      # the true box 0..1000, for located elements
     elements: list | None = None  # [(box, label)], for "all boxes"
     system: str = ""             # a system message before the picture (tool signatures)
+    about: tuple = ()            # elements or properties of the scene that are asked about, as `thinking` reads them for this kind
+    reasoning: object = None     # a thinking.Thought that comes before the answer
 
 
 def boxes_json(items) -> str:

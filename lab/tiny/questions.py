@@ -23,34 +23,34 @@ def _shape_questions(rng, scene):
     for shape in rng.sample(words.SHAPES, 2) + [rng.choice(elements).shape]:
         q.append(Question("count", rng.choice([f"How many {shape}s are there?", f"How many {shape}s do you see?",
                                                f"Count the {shape}s.", f"How many {shape}s?"]),
-                          counted(sum(e.shape == shape for e in elements), shape)))
+                          counted(sum(e.shape == shape for e in elements), shape), about=("shape", shape)))
     colour = rng.choice(elements).colour
     q.append(Question("count", f"How many {colour} shapes are there?",
-                      counted(sum(e.colour == colour for e in elements), f"{colour} shape")))
+                      counted(sum(e.colour == colour for e in elements), f"{colour} shape"), about=("colour", colour)))
     for e in elements:
         if sum(o.shape == e.shape for o in elements) == 1:
             q.append(Question("colour", rng.choice([f"What {colour_word} is the {e.shape}?", f"What is the {colour_word} of the {e.shape}?",
-                                                    f"Which {colour_word} is the {e.shape}?"]), f"The {e.shape} is {e.colour}."))
+                                                    f"Which {colour_word} is the {e.shape}?"]), f"The {e.shape} is {e.colour}.", about=(e,)))
             if rng.random() < 0.3:
                 q.append(locate(rng, scene, e.box, e.shape))
         if sum(o.colour == e.colour for o in elements) == 1:
             q.append(Question("shape", rng.choice([f"What shape is {e.colour}?", f"Which shape is {e.colour}?",
-                                                   f"What is the {e.colour} shape?"]), f"The {e.colour} shape is {words.with_article(e.shape)}."))
+                                                   f"What is the {e.colour} shape?"]), f"The {e.colour} shape is {words.with_article(e.shape)}.", about=(e,)))
         if names.count(e.name) == 1:
             q.append(locate(rng, scene, e.box, e.name))
             if rng.random() < 0.5:    # the step before a box: nine places instead of a million
                 q.append(Question("place", rng.choice(["In which part of the picture is the {}?", "Whereabouts is the {}?", "In which part of the image is the {}?"])
-                                  .format(e.name), f"The {e.name} is {where(e)}."))
+                                  .format(e.name), f"The {e.name} is {where(e)}.", about=(e,)))
         if rng.random() < 0.4:
             q.append(Question("name at box", rng.choice(["What is at {}?", "What is in the box {}?"]).format(
-                json.dumps(scene.relative(e.box), separators=(",", ":"))), words.with_article(e.name).capitalize() + "."))
+                json.dumps(scene.relative(e.box), separators=(",", ":"))), words.with_article(e.name).capitalize() + ".", about=(e,)))
     name = rng.choice(names) if rng.random() < 0.5 else f"{rng.choice(list(words.COLOURS))} {rng.choice(words.SHAPES)}"
     q.append(Question("exists", rng.choice([f"Is there a {name}?", f"Can you see a {name}?", f"Do you see a {name}?"]),
-                      f"Yes, there is {words.with_article(name)}." if name in names else f"No, there is no {name}."))
+                      f"Yes, there is {words.with_article(name)}." if name in names else f"No, there is no {name}.", about=(name,)))
     missing = f"{rng.choice(list(words.COLOURS))} {rng.choice(words.SHAPES)}"
     if missing not in names and rng.random() < 0.5:
         q.append(Question("not there", rng.choice([f"Where is the {missing}?", f"Locate the {missing}.", f"Find the {missing}."]),
-                          f"There is no {missing}."))
+                          f"There is no {missing}.", about=(missing,)))
     q.append(_relation(rng, scene, names))
     everything = [(scene.relative(e.box), e.name) for e in elements]
     q.append(Question("all boxes", rng.choice(["Locate all shapes.", "Find all objects and give their boxes.",
@@ -59,7 +59,7 @@ def _shape_questions(rng, scene):
     areas = sorted(((e.box[2] - e.box[0]) * (e.box[3] - e.box[1]), i) for i, e in enumerate(elements))
     if len(elements) > 1 and areas[-1][0] > 1.6 * areas[-2][0]:
         q.append(Question("largest", rng.choice(["Which shape is the largest?", "What is the biggest shape?"]),
-                          f"The {elements[areas[-1][1]].name} is the largest."))
+                          f"The {elements[areas[-1][1]].name} is the largest.", about=(elements[areas[-1][1]],)))
     if scene.facts["background"]:
         q.append(Question("background", f"What {colour_word} is the background?", f"The background is {scene.facts['background']}."))
     return [x for x in q if x]
@@ -83,8 +83,8 @@ def _relation(rng, scene, names):
                            f"Is the {a.name} {asked.replace('to the ', '')} the {b.name}?"])
     if rng.random() < 0.3:
         return Question("relation", f"Is the {a.name} {sides[0]} or {sides[1]} the {b.name}?",
-                        f"The {a.name} is {true} the {b.name}.")
-    return Question("relation", question, f"{'Yes' if asked == true else 'No'}, the {a.name} is {true} the {b.name}.")
+                        f"The {a.name} is {true} the {b.name}.", about=(a, b, i))
+    return Question("relation", question, f"{'Yes' if asked == true else 'No'}, the {a.name} is {true} the {b.name}.", about=(a, b, i))
 
 
 def _sign_questions(rng, scene):

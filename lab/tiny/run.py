@@ -2,7 +2,8 @@
 
     python -m lab.tiny.run --until 6000            the run of the published checkpoint, to that step
     python -m lab.tiny.run --branch 300            a decay branch of 300 steps off the run's last state, evaluated and exported
-    python -m lab.tiny.run --plan smoke            all parts in three minutes
+    python -m lab.tiny.run --plan thinking         the Thinking checkpoint, from models/tiny/instruct (or the folder that --adopt names)
+    python -m lab.tiny.run --plan smoke            all parts of both in three minutes
 """
 
 import argparse
@@ -35,9 +36,9 @@ def main(arguments=None) -> int:
     parser.add_argument("--until", type=int, help="last step of the run in this sitting; default: the plan's end")
     parser.add_argument("--branch", type=int, default=0, help="instead train a decay branch of so many steps, export and evaluate it")
     parser.add_argument("--ranks", type=int, default=os.cpu_count() or 1, help="processes that share the work")
-    parser.add_argument("--adopt", type=Path, help="begin a new work folder with the weights of this exported folder")
+    parser.add_argument("--adopt", type=Path, help="begin a new work folder with the weights of this exported folder; a work folder that has begun goes on as it is where the plan has a source of its own")
     parser.add_argument("--step", type=int, default=0, help="with --adopt: the step to go on from")
-    parser.add_argument("--export", type=Path, help="where the checkpoint goes; default <folder>/instruct")
+    parser.add_argument("--export", type=Path, help="where the checkpoint goes; default <folder>/instruct or thinking")
     parser.add_argument("--count", type=int, default=50, help="questions for each row of the evaluation")
     args = parser.parse_args(arguments)
     torch.set_num_threads(1)
@@ -45,19 +46,23 @@ def main(arguments=None) -> int:
     plan = config.PLANS[args.plan]
     folder = args.folder or ROOT / ".lab" / plan.name
     folder.mkdir(parents=True, exist_ok=True)
-    if args.adopt:
-        train.adopt(plan, folder, args.adopt, args.step)
-    smoke = plan.name == "smoke"
+    smoke = plan.name.startswith("smoke")
+    if plan.falls and args.branch:
+        parser.error(f"the rate of plan {plan.name} falls already: no --branch")
+    if (args.adopt or plan.source) and not (plan.source and (folder / "state.pt").exists()):
+        train.adopt(plan, folder, args.adopt or folder / plan.source, args.step)
     if smoke or not args.branch:
         train.Trainer(plan, folder, args.ranks).run(args.until)
-    branch = 6 if smoke else args.branch
+    branch = 6 if plan.name == "smoke" else args.branch
     if branch:
-        from . import evaluate, export
         train.Trainer(plan, folder, args.ranks, branch).run()
-        out = args.export or folder / "instruct"
+    if branch or (plan.falls and (args.until or plan.steps) >= plan.steps):
+        from . import evaluate, export
+        out = args.export or folder / plan.form
         export.folder(plan, folder, out)
-        evaluate.main(["--model", str(out), "--count", "2" if smoke else str(args.count), "--json", str(folder / "evaluation.json")])
-    return 0
+        kinds = ["--kinds", "shapes", "text"] if plan.name == "smoke-thinking" else []
+        evaluate.main(["--model", str(out), "--count", "2" if smoke else str(args.count), "--json", str(folder / "evaluation.json"), *kinds])
+    return main(["--plan", "smoke-thinking", "--ranks", str(args.ranks)]) if plan.name == "smoke" and not args.folder else 0
 
 
 if __name__ == "__main__":

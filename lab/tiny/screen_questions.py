@@ -23,7 +23,7 @@ def settings(rng, scene):
         if e.switch:
             q.append(Question("switch state", rng.choice([f"Is {e.name} on?", f"Is {e.name} enabled?", f"Is {e.name} turned on?",
                                                           f"Is {e.name} on or off?"]),
-                              f"{'Yes' if e.on else 'No'}, {e.name} is {'on' if e.on else 'off'}."))
+                              f"{'Yes' if e.on else 'No'}, {e.name} is {'on' if e.on else 'off'}.", about=(e,)))
             if q[-1].text.endswith("off?"):
                 q[-1].answer = f"{e.name} is {'on' if e.on else 'off'}."
             if pick < 0.6:
@@ -31,12 +31,12 @@ def settings(rng, scene):
         if pick > 0.4:
             q.append(locate(rng, scene, e.box, rng.choice([f"{e.name} row", f"{e.name} setting"])))
         if rng.random() < 0.3:
-            q.append(Question("name at box", f"What is at {json.dumps(scene.relative(e.box), separators=(',', ':'))}?", e.name + "."))
+            q.append(Question("name at box", f"What is at {json.dumps(scene.relative(e.box), separators=(',', ':'))}?", e.name + ".", about=(e,)))
     q.append(Question("count rows", rng.choice(["How many settings are there?", "How many rows are there?"]), counted(len(elements), "setting")))
     missing = rng.choice(words.SETTINGS)
     if missing not in names and rng.random() < 0.6:
         q.append(Question("not there", rng.choice([f"Where is the {missing} switch?", f"Is {missing} on?", f"Locate the {missing} row."]),
-                          f"There is no {missing} on this screen."))
+                          f"There is no {missing} on this screen.", about=(missing, "row")))
     if "title" in scene.facts:
         q.append(Question("title", "What is the title of this screen?", scene.facts["title"] + "."))
     if rng.random() < 0.5 and len(elements) <= 4:
@@ -57,10 +57,10 @@ def dialog(rng, scene):
     for e in elements:
         q.append(locate(rng, scene, e.box, f"{e.name} button"))
         if rng.random() < 0.3:
-            q.append(Question("name at box", f"What is at {json.dumps(scene.relative(e.box), separators=(',', ':'))}?", f"The {e.name} button."))
+            q.append(Question("name at box", f"What is at {json.dumps(scene.relative(e.box), separators=(',', ':'))}?", f"The {e.name} button.", about=(e,)))
     missing = rng.choice(words.BUTTONS)
     if missing not in names:
-        q.append(Question("not there", f"Where is the {missing} button?", f"There is no {missing} button."))
+        q.append(Question("not there", f"Where is the {missing} button?", f"There is no {missing} button.", about=(missing, "button")))
     return q
 
 
@@ -77,10 +77,10 @@ def home(rng, scene):
     for e in elements:
         q.append(locate(rng, scene, e.box, rng.choice([f"{e.name} icon", f"{e.name} app", e.name])))
         if rng.random() < 0.3:
-            q.append(Question("name at box", _at(scene, e), f"The {e.name} icon."))
+            q.append(Question("name at box", _at(scene, e), f"The {e.name} icon.", about=(e,)))
     missing = rng.choice(words.APPS)
     if missing not in names:
-        q.append(Question("not there", rng.choice([f"Where is the {missing} icon?", f"Find the {missing} app."]), f"There is no {missing} on this screen."))
+        q.append(Question("not there", rng.choice([f"Where is the {missing} icon?", f"Find the {missing} app."]), f"There is no {missing} on this screen.", about=(missing, "icon")))
     if len(elements) <= 4:
         everything = [(scene.relative(e.box), e.name) for e in elements]
         q.append(Question("all boxes", rng.choice(["Locate all icons.", "Locate every app."]), boxes_json(everything), elements=everything))
@@ -91,25 +91,25 @@ def form(rng, scene):
     fields = [e for e in scene.elements if e.kind == "field"]
     ticks = [e for e in scene.elements if e.kind == "checkbox"]
     buttons = [e for e in scene.elements if e.kind == "button"]
-    q = [Question("list", rng.choice(["List the fields.", "Which fields does the form have?"]), ", ".join(e.name for e in fields) + "."),
-         Question("list", rng.choice(["List the buttons.", "Which buttons are there?"]), ", ".join(e.name for e in buttons) + "."),
+    q = [Question("list", rng.choice(["List the fields.", "Which fields does the form have?"]), ", ".join(e.name for e in fields) + ".", about=("field",)),
+         Question("list", rng.choice(["List the buttons.", "Which buttons are there?"]), ", ".join(e.name for e in buttons) + ".", about=("button",)),
          Question("describe", rng.choice(ASK_DESCRIBE), f"A form with the {'field' if len(fields) == 1 else 'fields'} {words.joined([e.name for e in fields])} and "
                   f"the {'button' if len(buttons) == 1 else 'buttons'} {words.joined([e.name for e in buttons])}.")] if fields else []
     for e in fields:
         q.append(locate(rng, scene, e.box, f"{e.name} field"))
         q.append(Question("value", rng.choice([f"What is in the {e.name} field?", f"What is the value of {e.name}?"]),
-                          f"{e.value}" if e.value else f"The {e.name} field is empty."))
+                          f"{e.value}" if e.value else f"The {e.name} field is empty.", about=(e,)))
     for e in ticks:
-        q.append(Question("switch state", f'Is "{e.name}" checked?', f"{'Yes' if e.on else 'No'}, {e.name} is {'checked' if e.on else 'not checked'}."))
+        q.append(Question("switch state", f'Is "{e.name}" checked?', f"{'Yes' if e.on else 'No'}, {e.name} is {'checked' if e.on else 'not checked'}.", about=(e,)))
         q.append(locate(rng, scene, e.box, f"{e.name} checkbox"))
     for e in buttons:
         q.append(locate(rng, scene, e.box, f"{e.name} button"))
     for source, noun in ((words.FIELDS, "field"), (words.BUTTONS, "button")):
         missing = rng.choice(source)
         if missing not in [e.name for e in scene.elements]:
-            q.append(Question("not there", f"Where is the {missing} {noun}?", f"There is no {missing} {noun}."))
+            q.append(Question("not there", f"Where is the {missing} {noun}?", f"There is no {missing} {noun}.", about=(missing, noun)))
     if fields:
         values = {e.name: e.value for e in fields}
         q.append(Question("form to JSON", rng.choice(["Read the form as JSON.", "Return the fields and their values as JSON.", "Give the form's contents as JSON."]),
-                          json.dumps(values, ensure_ascii=False)))
+                          json.dumps(values, ensure_ascii=False), about=tuple(values)))
     return q

@@ -13,7 +13,7 @@ from lab.tokenizer import ADDED, PATTERN
 from . import corpus
 
 VOCABULARY = 4096
-TEMPLATE = Path(__file__).resolve().parents[1] / "templates" / "instruct.jinja"
+TEMPLATE, THINKING_TEMPLATE = (Path(__file__).resolve().parents[1] / "templates" / f"{form}.jinja" for form in ("instruct", "thinking"))
 
 
 def train() -> Tokenizer:

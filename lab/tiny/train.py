@@ -136,8 +136,11 @@ class Trainer:
         os.replace(part, self.file)
 
     def rate(self) -> float:
-        """Factor on the phase's rate: warm-up once and at the beginning of phases that want it, then constant; in a branch linear down to the floor."""
+        """Factor on the phase's rate: warm-up once and at the beginning of phases that want it, then constant; in a branch, and in a
+        plan that falls, linear down to the floor."""
         phase, at = self.plan.phase_at(self.step)
+        if self.plan.falls:
+            return max(self.plan.floor, min(1.0, (self.step + 1) / self.plan.warm) * (1 - self.step / self.plan.steps))
         factor = min(1.0, (self.step + 1) / self.plan.warm, 0.1 + 0.9 * at / phase.warm if phase.warm else 1.0)
         if self.branch:
             factor *= max(self.plan.floor, (self.ends - self.step) / self.branch)
@@ -148,9 +151,10 @@ class Trainer:
         loss, merged, deep, visual = 0.0, None, (), None
         if "patches" in part:
             with_text = "ids" in part
-            last, merged, deep = self.forward.see(part["patches"], *part["grid"], deep=with_text)
+            with torch.set_grad_enabled(phase.vision_rate > 0):
+                last, merged, deep = self.forward.see(part["patches"], *part["grid"], deep=with_text)
             tied = None if part["task"] == "crops" else self.model.model.language_model.embed_tokens.weight
-            losses, right = self.heads.losses(last, merged, part["heads"], tied) if "heads" in part else ({}, {})
+            losses, right = self.heads.losses(last, merged, part["heads"], tied) if "heads" in part and phase.auxiliary else ({}, {})
             loss = loss + phase.auxiliary * sum(phase.weights.get(k, 1.0) * v for k, v in losses.items())
             for k, v in {**{f"loss {k}": v.detach() for k, v in losses.items()}, **right}.items():
                 report.setdefault(k if part["task"] != "crops" else "crops: " + k, []).append(float(v))
@@ -161,7 +165,7 @@ class Trainer:
             kind = "clip " if part["task"] == "clips" else "" if seen else "text "
             hidden = self.forward.read(part["ids"], part["positions"], part["mask"], visual if seen else None, merged, deep,
                                        part["guides"] if phase.guided else None, resting)
-            if "cells" in resting and "heads" in part:
+            if "cells" in resting and "heads" in part and phase.auxiliary:
                 carried, errors = self.heads.carried(resting, part["guides"], visual, part["heads"]["box"], part["ids"].shape[1])
                 for name, value in carried.items():
                     loss = loss + phase.guided * value
@@ -180,10 +184,13 @@ class Trainer:
         return loss
 
     def _mark(self, part, chosen, known, prefix, report):
-        """Whole answers right (greedy and teacher-forced agree on that), and located boxes on the right element."""
+        """Whole answers right (greedy and teacher-forced agree on that; after reasoning: given the true one), whole reasonings right,
+        and located boxes on the right element."""
         guessed = torch.full(known.shape, -1)
         guessed[known] = chosen
         targets = part["targets"].flatten()
+        for start, end, _ in part["thoughts"]:
+            report.setdefault(f"{prefix}thought", []).append(float((guessed[start:end] == targets[start:end]).all()))
         for start, end, question in part["answers"]:
             right = bool((guessed[start:end] == targets[start:end]).all())
             report.setdefault(f"{prefix}{question.kind}", []).append(float(right))
