@@ -86,10 +86,11 @@ typedef struct weft_cli_model {
         {"--no-cache", NULL, WEFT_OPTION_FLAG, &(m).no_cache, "do not keep re-laid weights on disk for the next start"},        \
         {"--cpu", NULL, WEFT_OPTION_TEXT, &(m).cpu, "highest kernel level: ref, avx2, avxvnni, avx512, avx512-vnni, amx; neon, dotprod, i8mm (default: the CPU's best)"}
 
-/* The model named, or the embedded one; prints warnings on stderr unless quiet. */
+/* The model named, or the embedded one (Instruct, else Thinking); prints warnings on stderr unless quiet. */
 weft_status weft_cli_open_model(weft_cli_model *options, bool quiet, weft_model **model, weft_error *err);
 weft_engine_options weft_cli_engine_options(const weft_cli_model *options, const char *const *media_roots);
-/* The folder of the embedded model (models/tiny), found beside the program or in the source tree; NULL if absent. `name`: "instruct". */
+/* The folder of the embedded model (models/tiny), found beside the program or in the source tree; NULL if absent.
+ * `name`: "instruct" or "thinking". */
 const char *weft_cli_embedded(const char *name);
 
 /* A part {"type": kind, kind: {"url": …}} of a request for a path of this machine or an http(s) URL; NULL with *err. */

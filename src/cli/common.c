@@ -18,7 +18,8 @@ int weft_cli_fail(const weft_error *err) {
     return 1;
 }
 
-/* Where the embedded model may be: $WEFT_MODELS, the source tree that the program was built in, the installed place. */
+/* Where the embedded models may be: in $WEFT_MODELS alone when it is set, else the source tree that the program was built in,
+ * the installed place. */
 const char *weft_cli_embedded(const char *name) {
     static char path[PATH_MAX];
     char program[PATH_MAX] = "";
@@ -35,7 +36,7 @@ const char *weft_cli_embedded(const char *name) {
     snprintf(beside[2], PATH_MAX, "%.2000s/../share/weft/models/tiny", program);
     snprintf(beside[3], PATH_MAX, "%s/models/tiny", WEFT_DATA_DIR);
     for (int i = 0; i < 4; i++) {
-        if (!beside[i][0]) continue;
+        if (!beside[i][0] || (i > 0 && beside[0][0])) continue;
         char candidate[PATH_MAX];
         snprintf(candidate, sizeof candidate, "%.3000s/%.200s", beside[i], name);
         if (access(candidate, R_OK) == 0 && realpath(candidate, path)) return path;
@@ -66,6 +67,7 @@ json_t *weft_cli_media_part(const char *kind, const char *path, weft_error *err)
 
 weft_status weft_cli_open_model(weft_cli_model *options, bool quiet, weft_model **model, weft_error *err) {
     if (!options->path) options->path = weft_cli_embedded("instruct");
+    if (!options->path) options->path = weft_cli_embedded("thinking");
     if (!options->path)
         return weft_fail(err, WEFT_ERR_NOT_FOUND, "no model given and no embedded one found: name one with --model PATH");
     WEFT_TRY(weft_model_open(options->path, options->mmproj, model, err));

@@ -53,6 +53,12 @@ static weft_status open_one(const serve_options *options, const char *text, bool
     return weft_engine_create(served->model, &engine_options, &served->engine, err);
 }
 
+static void close_one(served_model *served) {
+    weft_engine_destroy(served->engine);
+    weft_model_close(served->model);
+    *served = (served_model){0};
+}
+
 static weft_status open_models(const serve_options *options, served_model *served, int *count, weft_error *err) {
     static const struct {
         const char *folder, *name;
@@ -62,14 +68,27 @@ static weft_status open_models(const serve_options *options, served_model *serve
         WEFT_TRY(open_one(options, options->models.items[i], false, &served[i], err));
         *count = i + 1;
     }
+    weft_error left_out[sizeof embedded / sizeof *embedded] = {0};
+    weft_status failed = WEFT_OK;
     for (size_t i = 0; options->models.count == 0 && i < sizeof embedded / sizeof *embedded; i++) {
         const char *path = weft_cli_embedded(embedded[i].folder);
         if (!path) continue;
         char text[PATH_MAX + ID_MAX];
         snprintf(text, sizeof text, "%s=%s", embedded[i].name, path);
-        WEFT_TRY(open_one(options, text, true, &served[*count], err));
-        (*count)++;
+        weft_status status = open_one(options, text, true, &served[*count], err);
+        if (status == WEFT_OK) {
+            (*count)++;
+            continue;
+        }
+        close_one(&served[*count]);
+        left_out[i] = *err;
+        failed = status;
     }
+    if (*count == 0 && failed != WEFT_OK) return failed;
+    /* One of the embedded models is enough to serve; a damaged one beside it is told, not fatal. */
+    for (size_t i = 0; i < sizeof embedded / sizeof *embedded; i++)
+        if (left_out[i].message[0])
+            fprintf(stderr, "weft: warning: %s is left out: %s\n", embedded[i].name, left_out[i].message);
     if (*count == 0) return weft_fail(err, WEFT_ERR_NOT_FOUND, "no model given and no embedded one found: name one with --model PATH");
     for (int i = 0; i < *count; i++)
         for (int j = 0; j < i; j++)
@@ -146,9 +165,6 @@ int weft_cmd_serve(int argc, char **argv) {
     int count = 0;
     weft_status status = open_models(&o, served, &count, &err);
     if (status == WEFT_OK) status = serve(&o, served, count, &err);
-    for (int i = 0; i < MODELS_MAX; i++) {
-        weft_engine_destroy(served[i].engine);
-        weft_model_close(served[i].model);
-    }
+    for (int i = 0; i < MODELS_MAX; i++) close_one(&served[i]);
     return status == WEFT_OK ? 0 : weft_cli_fail(&err);
 }

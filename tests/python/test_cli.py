@@ -257,6 +257,34 @@ def test_chat_tells_what_is_wrong_with_a_picture(tmp_path):
 
 # ---- serve ----
 
+@pytest.mark.parametrize("there, broken, served", [
+    (["instruct", "thinking"], [], ["weft-tiny-instruct", "weft-tiny-thinking"]), (["instruct"], [], ["weft-tiny-instruct"]),
+    (["thinking"], [], ["weft-tiny-thinking"]), (["instruct"], ["thinking"], ["weft-tiny-instruct"]), (["thinking"], ["instruct"], ["weft-tiny-thinking"])])
+def test_serve_offers_the_embedded_models_that_are_there(tmp_path, there, broken, served):
+    from weft_server import Server, head
+    for folder in there:
+        (tmp_path / folder).symlink_to(GOLDEN / "models" / ("thinking" if folder == "thinking" else "dense_tied") / "model")
+    for folder in broken:
+        (tmp_path / folder).mkdir()
+    running = Server(model=None, environment={"WEFT_MODELS": str(tmp_path)})
+    try:
+        models = json.loads(running.raw(head("GET", "/v1/models", "Connection: close"))[2])["data"]
+        assert [(m["id"], m["weft"]["embedded"], m["weft"]["thinking"]) for m in models] == [(name, True, name.endswith("thinking")) for name in served]
+        assert [f"weft-tiny-{folder} is left out" in "".join(running.messages) for folder in broken] == [True] * len(broken)
+    finally:
+        running.stop()
+
+
+def test_without_an_embedded_model_nothing_is_served_or_chatted(tmp_path):
+    alone = {**os.environ, "WEFT_MODELS": str(tmp_path)}
+    assert "--model" in fail("serve", "--port", 0, env=alone) and "--model" in fail("chat", "Hello", env=alone)
+    (tmp_path / "instruct").mkdir()
+    fail("serve", "--port", 0, env=alone)
+    (tmp_path / "thinking").symlink_to(GOLDEN / "models" / "thinking" / "model")
+    (tmp_path / "instruct").rmdir()
+    succeed("chat", "--quiet", "--max-tokens", 2, "Hello", env=alone)
+
+
 def test_serve_says_why_it_does_not_start():
     from weft_server import Server
     fail("serve", "-m", MODEL, "--host", "300.1.1.1")

@@ -18,13 +18,13 @@ CACHE = tempfile.TemporaryDirectory(prefix="weft-cache-")  # of all servers of a
 
 
 class Server:
-    def __init__(self, *arguments: str, model: str = "dense_tied", name: str = "tiny", environment: dict | None = None):
+    def __init__(self, *arguments: str, model: str | None = "dense_tied", name: str = "tiny", environment: dict | None = None):
         self.name = name
         self.messages: list[str] = []
         self.data = tempfile.TemporaryDirectory(prefix="weft-data-")  # nothing of a test stays in somebody's home
-        path = GOLDEN / "models" / model / "model"
+        named = ["--model", f"{name}={GOLDEN / 'models' / model / 'model'}"] if model else []  # None: the embedded ones
         self.process = subprocess.Popen(
-            [os.environ["WEFT_BIN"], "serve", "--port", "0", "--model", f"{name}={path}", "--memory", "256M", *arguments],
+            [os.environ["WEFT_BIN"], "serve", "--port", "0", *named, "--memory", "256M", *arguments],
             stderr=subprocess.PIPE, text=True, env={**os.environ, "XDG_DATA_HOME": self.data.name, "XDG_CACHE_HOME": CACHE.name, **(environment or {})})
         self.ready = threading.Event()
         self.port = 0
