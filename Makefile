@@ -67,6 +67,7 @@ lab-tiny: setup-lab
 	@.venv-lab/bin/python3 -m lab.tiny.browser --out .lab/pages --sheets 90 || echo "no Chromium: without browser-drawn screens"
 	@.venv-lab/bin/python3 -m lab.tiny.run --until $(LAB_STEPS)
 	@.venv-lab/bin/python3 -m lab.tiny.run --branch 600 --export models/tiny/instruct
+	@.venv-lab/bin/python3 -m lab.tiny.run --plan thinking --export models/tiny/thinking
 
 lab-smoke: setup-lab
 	@.venv-lab/bin/python3 -m lab.tiny.run --plan smoke

@@ -172,15 +172,19 @@ def _data_url(image: Image.Image) -> str:
     return "data:image/png;base64," + base64.b64encode(packed.getvalue()).decode()
 
 
+def served(url: str) -> dict[str, dict]:
+    """What a server says of each of its models, by name, in its order."""
+    with urllib.request.urlopen(url.rstrip("/") + "/v1/models", timeout=30) as answer:
+        return {m["id"]: m for m in json.load(answer)["data"]}
+
+
 class ServerAnswerer:
     """Greedy answers of a running server with the OpenAI-compatible interface (`weft serve`), as a user gets them."""
 
     def __init__(self, url: str, name: str | None = None):
-        self.url = url.rstrip("/")
-        with urllib.request.urlopen(self.url + "/v1/models", timeout=30) as answer:
-            served = {m["id"]: m for m in json.load(answer)["data"]}
-        self.model = name or next(iter(served))
-        self.thinks = bool(served[self.model].get("weft", {}).get("thinking"))
+        self.url, models = url.rstrip("/"), served(url)
+        self.model = name or next(iter(models))
+        self.thinks = bool(models[self.model].get("weft", {}).get("thinking"))
 
     def __call__(self, items, limit: int = 220) -> list[Answer]:
         return [self._ask(text, image, limit + REASONING_MAX * self.thinks) for text, image in items]

@@ -1,9 +1,10 @@
 """Sample pictures for the page's front door, and the model card's table.
 
-    python -m lab.tiny.samples --model models/tiny/instruct --out models/tiny
+    python -m lab.tiny.samples --model models/tiny/instruct --model models/tiny/thinking --out models/tiny --figures .lab/long/evaluation.json \
+        --thinking-figures .lab/thinking/evaluation.json
 
-Draws scenes with seeds and fonts that training never used, keeps for each title the first one whose questions the model
-answers right, and writes samples/*.png, samples/samples.json and the table between the marks in README.md.
+Draws scenes with seeds and fonts that training never used, keeps for each title the first one whose questions every named model
+answers right (the page offers the samples beside each of them), and writes samples/*.png, samples/samples.json and the table between the marks in README.md.
 A title without any right answer gets no sample.
 """
 
@@ -38,6 +39,18 @@ WANTED = [
     ("What does the sign say?", "sign", "read", "What does the sign say?", (1, 1)),
 ]
 MARKS = ("<!-- figures -->", "<!-- end of figures -->")
+THINKING_MARKS = ("<!-- figures of the Thinking checkpoint -->", "<!-- end of figures of the Thinking checkpoint -->")
+THINKING_SECTION = f"""## The Thinking checkpoint
+
+`thinking/` has the same vision tower and the same files; its decoder was taught further to say one to three short sentences before it answers (what it looks
+for, where that is, what it counts), in the published Thinking form. The same questions as above, the answer after its reasoning marked; `reasoning` is the share of
+answers whose reasoning came to an end.
+
+{THINKING_MARKS[0]}
+{THINKING_MARKS[1]}
+
+"""
+BEFORE = "## Size and training"       # the card's section before which a new one for the Thinking checkpoint is put
 
 
 def _question(scene, rng, kind, form):
@@ -58,8 +71,8 @@ def _right(item, answer) -> bool:
     return min(figures.values()) >= (1.0 if "characters alike" not in figures else 0.999)
 
 
-def choose(answerer, title, kind, question_kind, form, wanted, seed):
-    """(image, question) of the first scene with a right answer, or None. Figures of all tries do not matter here:
+def choose(answerers, title, kind, question_kind, form, wanted, seed):
+    """(image, question) of the first scene that all answer right, or None. Figures of all tries do not matter here:
     the card's table tells how often such a question is answered right."""
     rng, paths, items = random.Random(f"{seed}/{title}"), fonts.paths(held_out=True), []
     for _ in range(TRIES * 40):
@@ -73,8 +86,9 @@ def choose(answerer, title, kind, question_kind, form, wanted, seed):
             items.append(evaluate.Item(f"{kind}: {question_kind}", q, Image.fromarray(scene.image)))
     for start in range(0, len(items), 8):
         batch = items[start:start + 8]
-        for item, answer in zip(batch, answerer([(i.question.text, i.image) for i in batch])):
-            if _right(item, answer):
+        asked = [(i.question.text, i.image) for i in batch]
+        for item, *answers in zip(batch, *(answerer(asked) for answerer in answerers)):
+            if all(_right(item, answer) for answer in answers):
                 return item.image, item.question
     return None
 
@@ -85,7 +99,7 @@ def _rate(figures: dict, kind: str, question_kind: str) -> float:
     return min(v for k, v in row.items() if k != "n")
 
 
-def write(answerer, out: Path, about: str, figures: dict) -> int:
+def write(answerers, out: Path, about: str, figures: dict) -> int:
     """Writes the samples; returns how many titles found one."""
     folder, entries = out / "samples", []
     folder.mkdir(parents=True, exist_ok=True)
@@ -94,7 +108,7 @@ def write(answerer, out: Path, about: str, figures: dict) -> int:
     for title, kind, question_kind, form, wanted in WANTED:
         if _rate(figures, kind, question_kind) < RATE_MIN:
             continue
-        found = choose(answerer, title, kind, question_kind, form, wanted, SEED)
+        found = choose(answerers, title, kind, question_kind, form, wanted, SEED)
         if not found or len(entries) == 6:
             continue
         image, q = found
@@ -108,27 +122,36 @@ def write(answerer, out: Path, about: str, figures: dict) -> int:
     return len(entries)
 
 
-def fill_card(card: Path, results: dict) -> None:
-    """Puts the table between the card's marks."""
+def fill_card(card: Path, results: dict, marks=MARKS) -> None:
+    """Puts the table between the card's marks; those of the Thinking checkpoint come with their section, the first time."""
     text = card.read_text(encoding="utf-8")
-    before, _, rest = text.partition(MARKS[0])
-    after = rest.partition(MARKS[1])[2]
-    card.write_text(f"{before}{MARKS[0]}\n{evaluate.table(results)}\n{MARKS[1]}{after}", encoding="utf-8")
+    if marks == THINKING_MARKS and marks[0] not in text:
+        text = text.replace(BEFORE, THINKING_SECTION + BEFORE, 1)
+    before, begin, rest = text.partition(marks[0])
+    after = rest.partition(marks[1])[2]
+    if not begin:
+        raise ValueError(f"{card} has no place for the figures: {marks[0]}")
+    card.write_text(f"{before}{marks[0]}\n{evaluate.table(results)}\n{marks[1]}{after}", encoding="utf-8")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--model", type=Path, help="a checkpoint folder, answered by transformers")
+    source.add_argument("--model", type=Path, action="append", help="a checkpoint folder, answered by transformers; may be repeated")
     source.add_argument("--server", help="address of a running server")
+    parser.add_argument("--name", action="append", help="with --server: one of its models; may be repeated; default: all of them")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--about", default="", help="one honest line on what the model can and cannot do")
     parser.add_argument("--figures", type=Path, required=True, help="evaluation.json: goes into the card, decides which tasks get a sample")
+    parser.add_argument("--thinking-figures", type=Path, help="evaluation.json of the Thinking checkpoint: goes into the card too")
     args = parser.parse_args()
     figures = json.loads(args.figures.read_text(encoding="utf-8"))
     fill_card(args.out / "README.md", figures)
-    answerer = evaluate.ServerAnswerer(args.server) if args.server else evaluate.Answerer(args.model)
-    print(write(answerer, args.out, args.about, figures), "samples")
+    if args.thinking_figures:
+        fill_card(args.out / "README.md", json.loads(args.thinking_figures.read_text(encoding="utf-8")), THINKING_MARKS)
+    answerers = [evaluate.ServerAnswerer(args.server, name) for name in args.name or evaluate.served(args.server)] if args.server else \
+        [evaluate.Answerer(folder) for folder in args.model]
+    print(write(answerers, args.out, args.about, figures), "samples")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ pytest.importorskip("PIL")
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from lab.tiny import actions, chat, chinese, clips, config, evaluate, export, fonts, guides, lessons, pages, questions, scenes, text, thinking, train, words  # noqa: E402
+from lab.tiny import actions, chat, chinese, clips, config, evaluate, export, fonts, guides, lessons, pages, questions, samples, scenes, text, thinking, train, words  # noqa: E402
 
 try:
     FONTS = fonts.paths()
@@ -311,3 +311,15 @@ def test_answers_come_after_the_reasoning():
     assert (ended, ended.reasoning, ended.ended) == ("The star is red.", "I look for the star. It is in the center.", True)
     cut = evaluate.after_reasoning("I look for the star. It")
     assert (cut, cut.reasoning, cut.ended) == ("", "I look for the star. It", False)
+
+
+def test_figures_of_both_checkpoints_go_into_the_card(tmp_path):
+    card = tmp_path / "README.md"
+    card.write_text(f"# Card\n{samples.MARKS[0]}\nold\n{samples.MARKS[1]}\n\n{samples.BEFORE}\n\nSmall.\n", encoding="utf-8")
+    first, second = {"shapes: count": {"exact": 0.5, "n": 4}}, {"reasoning": {"ended": 0.75, "n": 4}}
+    for _ in range(2):
+        samples.fill_card(card, first)
+        samples.fill_card(card, second, samples.THINKING_MARKS)
+    told = card.read_text(encoding="utf-8")
+    assert told.count("exact 50 %") == told.count("ended 75 %") == told.count("## The Thinking checkpoint") == 1 and "old" not in told
+    assert told.index("exact") < told.index("ended") < told.index(samples.BEFORE) and told.endswith("Small.\n")

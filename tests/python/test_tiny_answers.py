@@ -1,4 +1,4 @@
-"""The embedded model truly answers the questions that the page offers beside its sample pictures.
+"""The embedded models truly answer the questions that the page offers beside their sample pictures.
 
 Through `weft chat`, greedy, as a user gets it; WEFT_BIN names the program. Pictures and true answers are in models/tiny/samples."""
 import json
@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 TINY = Path(__file__).resolve().parents[2] / "models" / "tiny"
+MODELS = [name for name in ("instruct", "thinking") if (TINY / name).is_dir()]
 SAMPLES = json.loads((TINY / "samples" / "samples.json").read_text(encoding="utf-8"))["samples"]
 
 
-def ask(*arguments: str) -> str:
-    done = subprocess.run([os.environ["WEFT_BIN"], "chat", "--quiet", "--model", str(TINY / "instruct"), *arguments],
+def ask(model: str, *arguments: str) -> str:
+    done = subprocess.run([os.environ["WEFT_BIN"], "chat", "--quiet", "--model", str(TINY / model), *arguments],
                           capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -23,10 +24,16 @@ def test_there_are_samples():
     assert len(SAMPLES) >= 3
 
 
+@pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda s: s["image"])
-def test_samples_are_answered_truly(sample):
-    assert ask("--image", str(TINY / "samples" / sample["image"]), sample["prompt"]) == sample["answer"]
+def test_samples_are_answered_truly(model, sample):
+    assert ask(model, "--image", str(TINY / "samples" / sample["image"]), sample["prompt"]) == sample["answer"]
 
 
-def test_it_greets_without_a_picture():
-    assert ask("Hello!") == "Hello! How can I help you?"
+@pytest.mark.parametrize("model", MODELS)
+def test_it_greets_without_a_picture(model):
+    assert ask(model, "Hello!") == "Hello! How can I help you?"
+
+
+def test_together_they_stay_small():
+    assert sum(f.stat().st_size for f in TINY.rglob("*") if f.is_file()) < 40_000_000
