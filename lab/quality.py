@@ -2,8 +2,8 @@
 
 For each text: logits at every position of its prompt from `weft dump` (exact, f32 throughout) and `weft dump --served`
 (the default path), and with --peer those of llama.cpp over the same ids (bench/peer). The divergence is
-KL(exact || other) in nats per position. A random model's logits are flatter than a trained one's: compare the columns, not
-the models.
+KL(exact || other) in nats per position, with the standard error of its mean over positions. A random model's logits are
+flatter than a trained one's: compare the columns, not the models.
 
 usage: python lab/quality.py MODEL … [--weft build/weft] [--peer] [--peer-kv f16] [--kv q8] [--cpu LEVEL] [--texts FILE] [--json]"""
 import argparse
@@ -23,6 +23,12 @@ TEXTS = [
     "        total += x0 * y1 - x1 * y0\n    return abs(total) / 2\n\nprint(area([(0, 0), (4, 0), (4, 3)]))  # 6.0",
     "Invoice 2041-77: 3 lamps at 19.90, 12 bulbs at 2.35, delivery 4.50; total 92.40, due on 14 March. 東京 20:15, "
     "Gleis 7, Rückfahrt am Sonntag; señal débil, répondez s'il vous plaît.",
+    "There are three shapes in the picture: a red circle on the left, a blue square in the middle and a small green "
+    "triangle below them. The circle is larger than the square. Nothing else is shown on the white background.",
+    "Take two eggs, a cup of flour and half a cup of milk. Beat the eggs first; add flour little by little, then milk, "
+    "and leave it alone for half an hour. The pan must be hot. Turn each cake once, when its edge begins to dry.",
+    "{\"name\": \"station-4\", \"height_m\": 412.5, \"samples\": [3, 5, 8, 13, 21, 34], \"ok\": true, \"note\": null}\n"
+    "SELECT day, max(speed) FROM wind WHERE station = 4 GROUP BY day ORDER BY 2 DESC LIMIT 10;",
 ]
 
 
@@ -48,22 +54,30 @@ def peer_logits(args, model: str, ids: np.ndarray, vocab: int, folder: Path) -> 
     return np.fromfile(out, dtype=np.float32).reshape(len(ids), vocab)
 
 
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    x = logits.astype(np.float64)
+    x -= x.max(axis=1, keepdims=True)
+    return x - np.log(np.exp(x).sum(axis=1, keepdims=True))
+
+
 def divergence(exact: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """KL(exact || other) in nats and whether the likeliest token is the same, per position."""
     kl, same = [], []
-    for a, b in zip(exact, other):
-        a, b = a.astype(np.float64), b.astype(np.float64)
-        log_p, log_q = a - a.max(), b - b.max()
-        log_p -= np.log(np.exp(log_p).sum())
-        log_q -= np.log(np.exp(log_q).sum())
-        kl.append(float((np.exp(log_p) * (log_p - log_q)).sum()))
-        same.append(bool(a.argmax() == b.argmax()))
-    return np.array(kl), np.array(same)
+    for at in range(0, len(exact), 16):  # whole prompts of large vocabularies would take gigabytes
+        log_p, log_q = log_softmax(exact[at:at + 16]), log_softmax(other[at:at + 16])
+        kl.append((np.exp(log_p) * (log_p - log_q)).sum(axis=1))
+        same.append(log_p.argmax(axis=1) == log_q.argmax(axis=1))
+    return np.concatenate(kl), np.concatenate(same)
+
+
+def standard_error(kl: np.ndarray) -> float:
+    return float(kl.std() / len(kl) ** 0.5)
 
 
 def summary(parts: list) -> dict:
     kl, same = np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
-    return {"positions": len(kl), "kl_mean": float(kl.mean()), "kl_p99": float(np.percentile(kl, 99)), "kl_max": float(kl.max()), "same_top": float(same.mean())}
+    return {"positions": len(kl), "kl_mean": float(kl.mean()), "kl_error": standard_error(kl),
+            "kl_p99": float(np.percentile(kl, 99)), "kl_max": float(kl.max()), "same_top": float(same.mean())}
 
 
 def main() -> None:
@@ -90,14 +104,18 @@ def main() -> None:
                 if args.peer and model.endswith(".gguf"):
                     parts["peer"].append(divergence(exact, peer_logits(args, model, ids, exact.shape[1], Path(folder))))
         results += [{"model": Path(model).name, "path": who, **summary(found)} for who, found in parts.items() if found]
+        if parts["peer"]:  # of the same positions, so its error is smaller than those of the means
+            more = np.concatenate([w[0] - p[0] for w, p in zip(parts["weft"], parts["peer"])])
+            results[-2] |= {"over_peer": float(more.mean()), "over_peer_error": standard_error(more)}
         if args.peer and not model.endswith(".gguf"):
             print(f"quality: {model}: the peer reads GGUF files only, skipped", file=sys.stderr)
     if args.json:
         print(json.dumps(results, indent=1))
         return
-    print(f"{'':32}{'path':>6}{'positions':>11}{'KL mean':>12}{'KL 99 %':>12}{'KL max':>12}{'same top':>10}")
+    print(f"{'':32}{'path':>6}{'positions':>11}{'KL mean':>12}{'+-':>10}{'KL 99 %':>12}{'KL max':>12}{'same top':>10}")
     for r in results:
-        print(f"{r['model']:32}{r['path']:>6}{r['positions']:11}{r['kl_mean']:12.2e}{r['kl_p99']:12.2e}{r['kl_max']:12.2e}{r['same_top']:10.3f}")
+        print(f"{r['model']:32}{r['path']:>6}{r['positions']:11}{r['kl_mean']:12.3e}{r['kl_error']:10.1e}{r['kl_p99']:12.2e}{r['kl_max']:12.2e}{r['same_top']:10.3f}"
+              + (f"   over the peer: {r['over_peer']:+.1e} +- {r['over_peer_error']:.0e}" if "over_peer" in r else ""))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Writes a trained stage as a published checkpoint: a Hugging Face folder and, on request, a GGUF pair.
 
-    python -m lab.tiny.export --out models/tiny/instruct [--gguf .lab/gguf]
+    python -m lab.tiny.export --out models/tiny/instruct [--gguf .lab/gguf --kinds Q8_0,F16]
     python -m lab.tiny.export --plan thinking --out models/tiny/thinking
 
 Reads `branch.pt`, of a plan that falls `state.pt` (or the file asked for) and tokenizer.json of the work folder. Weights are stored as bfloat16; the tied lm_head is not stored.
@@ -90,7 +90,7 @@ def folder(plan: config.Plan, work: Path, out: Path, state: str | None = None) -
 
 
 def gguf_files(plan: config.Plan, hf: Path, out: Path, kind: str) -> tuple[Path, Path]:
-    """The pair NAME-KIND.gguf and mmproj-NAME-KIND.gguf of an exported folder. kind: Q8_0 or F16."""
+    """The pair NAME-KIND.gguf and mmproj-NAME-KIND.gguf of an exported folder. kind: F16, or Q8_0 or another type with blocks of 32."""
     import gguf
     import numpy as np
     from safetensors.torch import load_file
@@ -106,8 +106,8 @@ def gguf_files(plan: config.Plan, hf: Path, out: Path, kind: str) -> tuple[Path,
         elif kind == "F16" or name.startswith("v.patch_embd"):
             writer.add_tensor(name, np.ascontiguousarray(array).astype(np.float16))
         else:
-            stored = gguf.quants.quantize(np.ascontiguousarray(array), gguf.GGMLQuantizationType.Q8_0)
-            writer.add_tensor(name, stored, raw_dtype=gguf.GGMLQuantizationType.Q8_0)
+            stored = gguf.quants.quantize(np.ascontiguousarray(array), gguf.GGMLQuantizationType[kind])
+            writer.add_tensor(name, stored, raw_dtype=gguf.GGMLQuantizationType[kind])
 
     def finish(writer):
         writer.write_header_to_file()
@@ -137,12 +137,13 @@ def main() -> None:
     parser.add_argument("--work", type=Path)
     parser.add_argument("--state", help="file in the work folder")
     parser.add_argument("--out", type=Path, help="default: models/tiny/instruct, or thinking for a plan that teaches reasoning")
-    parser.add_argument("--gguf", type=Path, help="also write the GGUF pairs (Q8_0 and F16) into this folder")
+    parser.add_argument("--gguf", type=Path, help="also write GGUF pairs into this folder")
+    parser.add_argument("--kinds", default="Q8_0,F16", help="of which types (Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, F16)")
     args = parser.parse_args()
     plan = config.PLANS[args.plan]
     out = args.out or ROOT / "models" / "tiny" / plan.form
     print(folder(plan, args.work or ROOT / ".lab" / plan.name, out, args.state))
-    for kind in ("Q8_0", "F16") if args.gguf else ():
+    for kind in args.kinds.split(",") if args.gguf else ():
         print(*gguf_files(plan, out, args.gguf, kind))
 
 

@@ -57,6 +57,9 @@ typedef struct weft_matrix {
     /* Without panels: values may be rounded to bf16 for matrix tiles where the level has them (never set for exact work).
      * Plain types, not transposed, cols a multiple of 32; see weft_tiles_allowed in packed.h. */
     bool tiles;
+    /* With panels: activations are rounded to two terms of int8, the second for what the first leaves (its error is at
+     * most 1/254 of the first one's), for twice the products; the weights are read once. Matrix tiles need no second. */
+    bool fine;
     weft_type panel_type; /* a type of the packed kinds; differs from `type` only where values were rounded to Q8_0 */
 } weft_matrix;
 

@@ -29,8 +29,9 @@ typedef struct product {
     const weft_matrix *w;
     const float *bias; /* NULL: none */
     bool accumulate;
-    weft_quants *quants;    /* [chunks][m1 - m0] */
+    weft_quants *quants;    /* [chunks][terms][m1 - m0] */
     int64_t m0, m1;         /* the pass at hand */
+    int terms;              /* 2 for weft_matrix.fine, else 1 */
     int64_t panels, chunks; /* of the matrix */
     int block_panels;       /* of a task */
     int64_t part_rows;
@@ -43,6 +44,14 @@ static int64_t ceil_div(int64_t a, int64_t b) {
     return (a + b - 1) / b;
 }
 
+/* Of the values x and their first term: the second, which is what rounding to the first left. */
+static void quantize_rest(const weft_kernels *kernels, weft_quants *second, const weft_quants *first, const float *x,
+                          int64_t n) {
+    float rest[WEFT_QUANT_CHUNK];
+    for (int64_t i = 0; i < n; i++) rest[i] = x[i] - first->scale[i / 32] * (float)first->q[i];
+    kernels->quantize(second, rest, n);
+}
+
 /* Items are (row, chunk). */
 static void quantize_body(void *context, int64_t begin, int64_t end, int thread) {
     (void)thread;
@@ -50,12 +59,27 @@ static void quantize_body(void *context, int64_t begin, int64_t end, int thread)
     int64_t rows = p->m1 - p->m0;
     for (int64_t i = begin; i < end; i++) {
         int64_t row = i / p->chunks, chunk = i % p->chunks, k = chunk * WEFT_QUANT_CHUNK;
-        p->kernels->quantize(p->quants + chunk * rows + row, p->x + (p->m0 + row) * p->x_stride + k,
-                             min64(WEFT_QUANT_CHUNK, p->w->cols - k));
+        int64_t n = min64(WEFT_QUANT_CHUNK, p->w->cols - k);
+        const float *x = p->x + (p->m0 + row) * p->x_stride + k;
+        weft_quants *out = p->quants + chunk * p->terms * rows + row;
+        p->kernels->quantize(out, x, n);
+        if (p->terms == 2) quantize_rest(p->kernels, out + rows, out, x, n);
     }
 }
 
 /* ---- few rows ---- */
+
+enum { SUM_PANELS = 8, SUM_WIDTH = SUM_PANELS * WEFT_PANEL_WIDTH };
+
+/* The pass's rows against panels [begin, end), at most SUM_PANELS, which have `width` outputs; into sums[row]. */
+static void dot_terms(const product *p, float sums[][SUM_WIDTH], int64_t begin, int64_t end, int64_t width) {
+    int rows = (int)(p->m1 - p->m0), all = rows * p->terms;
+    int once = all <= WEFT_DOT_ROWS_MAX ? all : rows;
+    for (int r = 0; r < all; r += once) /* the second time from the cache */
+        p->kernels->packed_dot(sums[r], SUM_WIDTH, p->quants + r, all, once, p->w, begin, end);
+    for (int r = rows; r < all; r++)
+        for (int64_t i = 0; i < width; i++) sums[r - rows][i] += sums[r][i];
+}
 
 static void dot_body(void *context, int64_t begin, int64_t end, int thread) {
     (void)thread;
@@ -63,16 +87,15 @@ static void dot_body(void *context, int64_t begin, int64_t end, int thread) {
     const weft_matrix *w = p->w;
     int rows = (int)(p->m1 - p->m0);
     float *out = p->out + p->m0 * p->out_stride;
-    if (!p->bias && !p->accumulate) {
+    if (!p->bias && !p->accumulate && p->terms == 1) {
         p->kernels->packed_dot(out + begin * WEFT_PANEL_WIDTH, p->out_stride, p->quants, rows, rows, w, begin, end);
         return;
     }
-    enum { RUN = 8 };
-    float sums[WEFT_DOT_ROWS_MAX][RUN * WEFT_PANEL_WIDTH];
-    for (int64_t panel = begin; panel < end; panel += RUN) {
-        int64_t n0 = panel * WEFT_PANEL_WIDTH, last = min64(panel + RUN, end);
+    float sums[2 * WEFT_DOT_ROWS_MAX][SUM_WIDTH];
+    for (int64_t panel = begin; panel < end; panel += SUM_PANELS) {
+        int64_t n0 = panel * WEFT_PANEL_WIDTH, last = min64(panel + SUM_PANELS, end);
         int64_t n1 = min64(last * WEFT_PANEL_WIDTH, w->rows);
-        p->kernels->packed_dot(sums[0], RUN * WEFT_PANEL_WIDTH, p->quants, rows, rows, w, panel, last);
+        dot_terms(p, sums, panel, last, n1 - n0);
         for (int r = 0; r < rows; r++) {
             float *to = out + r * p->out_stride;
             for (int64_t n = n0; n < n1; n++) {
@@ -114,8 +137,9 @@ static void block(const product *p, int64_t r0, int64_t r1, int64_t p0, int64_t 
     const weft_output to = {p->out, p->out_stride, p->bias, p->accumulate};
     for (int64_t chunk = 0; chunk < p->chunks; chunk++) {
         for (int64_t i = p0; i < p1; i++) kernels->packed_open(open + (i - p0) * WEFT_OPEN_BYTES, p->w, i, chunk);
-        kernels->packed_chunk(sums, rows, p->quants + chunk * pass + r0, rows, open, (int)(p1 - p0), p->w, chunk,
-                              chunk > 0);
+        for (int t = 0; t < p->terms; t++)
+            kernels->packed_chunk(sums, rows, p->quants + (chunk * p->terms + t) * pass + r0, rows, open,
+                                  (int)(p1 - p0), p->w, chunk, chunk + t > 0);
     }
     for (int64_t r = 0; r < rows; r++)
         for (int64_t i = p0; i < p1; i++)
@@ -168,6 +192,8 @@ void weft_matmul_packed(const weft_compute *compute, int thread, float *out, int
             (void *)((char *)weft_compute_scratch(compute, thread) + WEFT_THREAD_SCRATCH_BYTES - OWN_QUANT_BYTES);
     }
     capacity /= p.chunks * (int64_t)sizeof *p.quants;
+    p.terms = w->fine && capacity >= 2 ? 2 : 1;
+    capacity /= p.terms;
     int64_t step = ceil_div(m, ceil_div(m, capacity));
     int threads = weft_pool_threads(pool);
     for (p.m0 = 0; p.m0 < m; p.m0 += step) {
