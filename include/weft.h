@@ -178,6 +178,16 @@ bool weft_engine_measure(weft_engine *engine);
  * *json is freed with weft_free. Errors as for weft_engine_submit, and those of media that cannot be read. */
 weft_status weft_engine_plan(weft_engine *engine, const weft_request_options *options, char **json, weft_error *err);
 
+/* ---- embeddings ------------------------------------------------------------------------------------------------ */
+
+/* The request's prompt as a vector: the decoder's state after its final norm at the prompt's last position, from which the
+ * first token of the answer would be chosen, scaled to length 1. A prompt that asks for its contents in one word makes
+ * vectors of alike contents point alike (compare "E5-V", Jiang et al. 2024). *vector [*size] is freed with weft_free; *usage
+ * has the prompt's tokens. Errors as for weft_engine_submit, and those of media that cannot be read. */
+weft_status weft_engine_embed(weft_engine *engine, const weft_request_options *options, float **vector, int64_t *size, weft_usage *usage, weft_error *err);
+/* The same of a text, asked for in one word; options->json is not read. */
+weft_status weft_engine_embed_text(weft_engine *engine, const char *text, const weft_request_options *options, float **vector, int64_t *size, weft_usage *usage, weft_error *err);
+
 /* ---- documents ------------------------------------------------------------------------------------------------- */
 
 typedef struct weft_pdf_info {

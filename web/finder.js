@@ -42,7 +42,7 @@ function Found({ range, url }) {
     <li><button type="button" class="found" aria-label=${`${words.playFrom(label)}: ${caption}`}
       onClick=${() => (seek.value = { from: range.start, to: range.end })}>
       <span class=${cx("found-picture", moment === null && "none")}>${moment ? html`<img src=${moment} alt="" />` : html`<${Icon} name="film" size=${18} />`}</span>
-      <span class="found-text"><b>${label}</b>${range.confirmed && html`<small class="found-sure"><${Icon} name="check" size=${13} />${words.seenAgain}</small>`}
+      <span class="found-text"><b>${label}</b>${range.confirmed && html`<small class="found-sure"><${Icon} name="check" size=${13} />${range.match === "meaning" ? words.seenAlike : words.seenAgain}</small>`}
         <span title=${caption}>${caption}</span></span>
     </button></li>`;
 }
@@ -80,6 +80,8 @@ function Search({ file, url }) {
         ${!busy && !search.ranges.length && isAtWork(search.index) && html` <span>${words.foundSoFar}</span>`}
         ${!busy && search.ranges.length > 0 && !search.closer && html`
           <button type="button" class="link" title=${words.lookAgainAbout} onClick=${() => searchIn(file, search.query, true)}>${words.lookAgain}</button>`}
+        ${!busy && !search.ranges.length && !search.closer && html` <button type="button" class="link" title=${words.lookAlikeAbout}
+          onClick=${() => searchIn(file, search.query, true)}>${words.lookAlike}</button>`}
       </p>`}
     ${search && search.ranges.length > 0 && html`
       <ul class="found-list" aria-label=${words.searchClip} aria-busy=${Boolean(busy)}>

@@ -163,15 +163,17 @@ int weft_cmd_index(int argc, char **argv) {
 
 static void print_range(void *context, const weft_video_range *range) {
     (void)context;
-    printf("%s%s %s\n", range->clock, range->confirmed ? " (seen again)" : "", range->found.caption);
+    const char *how = range->by_meaning ? " (by meaning, seen again)" : range->confirmed ? " (seen again)" : "";
+    printf("%s%s %s\n", range->clock, how, range->found.caption);
     fflush(stdout); /* the next one may take its time */
 }
 
 static void list_range(void *context, const weft_video_range *range) {
     const weft_video_segment *s = &range->found;
-    json_array_append_new(context, json_pack("{s:f, s:f, s:s, s:s, s:b, s:f}", "begin", s->begins, "end", s->ends,
-                                             "range", range->clock, "caption", s->caption, "confirmed",
-                                             range->confirmed, "score", s->score));
+    json_array_append_new(context,
+                          json_pack("{s:f, s:f, s:s, s:s, s:b, s:s, s:f}", "begin", s->begins, "end", s->ends, "range",
+                                    range->clock, "caption", s->caption, "confirmed", range->confirmed, "match",
+                                    range->by_meaning ? "meaning" : "words", "score", s->score));
 }
 
 static weft_status find(video_command *c, const video_options *o, const char *words, weft_error *err) {

@@ -192,9 +192,11 @@ void weft_decoder_step(weft_decoder *d, const weft_step_row *rows, int64_t count
 
     int64_t wanted = 0;
     for (int64_t r = 0; r < count; r++) {
-        if (!rows[r].logits) continue;
-        d->kernels->rms_norm(d->normed + wanted * hidden, d->hidden + r * hidden, d->weights->norm, hidden, (float)text->rms_norm_eps);
-        wanted++;
+        float *normed = d->normed + wanted * hidden;
+        if (!rows[r].logits && !rows[r].state) continue;
+        d->kernels->rms_norm(normed, d->hidden + r * hidden, d->weights->norm, hidden, (float)text->rms_norm_eps);
+        if (rows[r].state) memcpy(rows[r].state, normed, (size_t)hidden * sizeof *normed);
+        wanted += rows[r].logits;
     }
     if (wanted) weft_matmul(d->compute, logits, text->vocab_size, d->normed, hidden, wanted, &d->weights->output, NULL, false);
 }

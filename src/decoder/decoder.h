@@ -21,6 +21,7 @@ typedef struct weft_step_row {
     int64_t deepstack_stride;
     int64_t sequence_length; /* positions of the whole prompt or, when generating, so far (dynamic NTK only) */
     bool logits;             /* compute logits after this row */
+    float *state;            /* [hidden]: receives the state of this row after the final norm; NULL: not wanted */
 } weft_step_row;
 
 /* Called after each layer (DeepStack added) with the hidden states of the step's rows, [rows, hidden]. For dumps. */

@@ -36,6 +36,7 @@ typedef struct weft_chat_request {
     weft_rendered_pages pages; /* of documents, until they have become media */
     weft_sampling sampling;
     bool plan;               /* ends once the prompt is known, with the plan as its answer */
+    bool embed;              /* ends after the prompt, with the state of its last position (f32, as bytes) as its answer */
     bool background;         /* gives way to all others */
     int64_t max_tokens;      /* 0: to the context's end */
     const char *stops[WEFT_REQUEST_STOPS_MAX];

@@ -8,6 +8,8 @@
 #include "engine/engine.h"
 #include "weights/cache.h"
 
+#include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -239,12 +241,15 @@ void weft_engine_destroy(weft_engine *engine) {
 const char *weft_engine_cpu_level(const weft_engine *engine) { return weft_compute_kernels(engine->worker.compute)->level; }
 int weft_engine_threads(const weft_engine *engine) { return weft_pool_threads(weft_compute_pool(engine->worker.compute)); }
 
-static weft_status submit(weft_engine *engine, const weft_request_options *options, bool plan, weft_request **out, weft_error *err) {
+typedef enum purpose { TO_ANSWER, TO_PLAN, TO_EMBED } purpose;
+
+static weft_status submit(weft_engine *engine, const weft_request_options *options, purpose purpose, weft_request **out, weft_error *err) {
     *out = NULL;
     weft_chat_request chat;
     weft_media_policy policy = {&engine->sources, options};
     WEFT_TRY(weft_chat_request_parse(engine->worker.model, options, &policy, &chat, err));
-    chat.plan = plan;
+    chat.plan = purpose == TO_PLAN;
+    chat.embed = purpose == TO_EMBED;
     chat.background = options->background;
     weft_request *request = NULL;
     weft_sequence *sequence = NULL;
@@ -276,7 +281,7 @@ static weft_status submit(weft_engine *engine, const weft_request_options *optio
 }
 
 weft_status weft_engine_submit(weft_engine *engine, const weft_request_options *options, weft_request **request, weft_error *err) {
-    return submit(engine, options, false, request, err);
+    return submit(engine, options, TO_ANSWER, request, err);
 }
 
 weft_status weft_engine_bench(weft_engine *engine, const weft_bench_task *task, weft_bench_result *result, weft_error *err) {
@@ -359,26 +364,73 @@ bool weft_engine_measure(weft_engine *engine) {
     return find_rates(engine, true);
 }
 
-weft_status weft_engine_plan(weft_engine *engine, const weft_request_options *options, char **json, weft_error *err) {
+/* Runs a request to its end; its content is appended to `content`. */
+static weft_status run_whole(weft_engine *engine, const weft_request_options *options, purpose purpose, weft_buffer *content, weft_usage *usage, weft_error *err) {
     enum { LOOK_MS = 200 };
-    *json = NULL;
-    find_rates(engine, false);
     weft_request *request = NULL;
-    WEFT_TRY(submit(engine, options, true, &request, err));
-    weft_buffer text;
-    weft_buffer_init(&text, WEFT_PLAN_BYTES_MAX, "the plan");
-    weft_status status = WEFT_OK;
-    for (bool open = true; open && status == WEFT_OK;) {
+    weft_status status = submit(engine, options, purpose, &request, err);
+    for (bool open = status == WEFT_OK; open && status == WEFT_OK;) {
         weft_event event;
         weft_request_poll(request, LOOK_MS, &event);
         if (options->cancelled && options->cancelled(options->cancelled_context)) status = weft_fail(err, WEFT_ERR_CANCELLED, "cancelled");
-        if (event.kind == WEFT_EVENT_CONTENT) status = weft_buffer_append(&text, event.text, event.text_size, err);
+        if (event.kind == WEFT_EVENT_CONTENT) status = weft_buffer_append(content, event.text, event.text_size, err);
         if (event.kind == WEFT_EVENT_ERROR) status = weft_fail(err, event.error.status, "%s", event.error.message);
         open = event.kind != WEFT_EVENT_DONE;
+        *usage = event.usage;
     }
     weft_request_free(request);
-    if (status == WEFT_OK && text.size == 0) status = weft_fail(err, WEFT_ERR_CANCELLED, "the engine is stopping");
+    if (status == WEFT_OK && content->size == 0) status = weft_fail(err, WEFT_ERR_CANCELLED, "the engine is stopping");
+    return status;
+}
+
+weft_status weft_engine_plan(weft_engine *engine, const weft_request_options *options, char **json, weft_error *err) {
+    weft_buffer text;
+    weft_usage usage;
+    *json = NULL;
+    find_rates(engine, false);
+    weft_buffer_init(&text, WEFT_PLAN_BYTES_MAX, "the plan");
+    weft_status status = run_whole(engine, options, TO_PLAN, &text, &usage, err);
     if (status == WEFT_OK) *json = weft_buffer_take(&text);
     weft_buffer_free(&text);
+    return status;
+}
+
+/* ---- embedding ------------------------------------------------------------------------------------------------- */
+
+weft_status weft_engine_embed(weft_engine *engine, const weft_request_options *options, float **vector, int64_t *size, weft_usage *usage, weft_error *err) {
+    size_t count = (size_t)engine->worker.model->config->text.hidden_size;
+    weft_buffer bytes;
+    *vector = NULL;
+    *size = 0;
+    weft_buffer_init(&bytes, count * sizeof(float), "the embedding");
+    weft_status status = run_whole(engine, options, TO_EMBED, &bytes, usage, err);
+    if (status == WEFT_OK && bytes.size != count * sizeof(float)) status = weft_fail(err, WEFT_ERR_FORMAT, "the embedding is not whole");
+    float *values = status == WEFT_OK ? malloc(count * sizeof *values) : NULL;
+    if (status == WEFT_OK && !values) status = weft_fail(err, WEFT_ERR_MEMORY, "embedding: no memory");
+    if (values) {
+        double square = 0;
+        memcpy(values, bytes.data, bytes.size);
+        for (size_t i = 0; i < count; i++) square += (double)values[i] * values[i];
+        float scale = square > 0 ? (float)(1 / sqrt(square)) : 0;
+        for (size_t i = 0; i < count; i++) values[i] *= scale;
+        *vector = values;
+        *size = (int64_t)count;
+    }
+    weft_buffer_free(&bytes);
+    return status;
+}
+
+weft_status weft_engine_embed_text(weft_engine *engine, const char *text, const weft_request_options *options, float **vector, int64_t *size, weft_usage *usage, weft_error *err) {
+    weft_request_options of_text = *options;
+    json_t *wish = json_sprintf("%s\n\nSummary of the above in one word:", text);
+    json_t *body = wish ? json_pack("{s:[{s:s, s:o}]}", "messages", "role", "user", "content", wish) : NULL;
+    char *json = body ? json_dumps(body, JSON_COMPACT) : NULL;
+    json_decref(body);
+    *vector = NULL;
+    if (!json) return weft_fail(err, WEFT_ERR_INVALID, "the text to embed is not UTF-8");
+    of_text.json = json;
+    of_text.json_size = strlen(json);
+    weft_status status = weft_engine_embed(engine, &of_text, vector, size, usage, err);
+    free(json);
     return status;
 }

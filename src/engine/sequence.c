@@ -26,6 +26,7 @@ struct weft_sequence {
     int64_t generated;
     int64_t max_tokens;
     int32_t last_token;
+    float *state_vector; /* [hidden] when chat.embed, else NULL */
 
     weft_sampler *sampler;
     weft_detokenizer detokenizer;
@@ -91,6 +92,7 @@ void weft_sequence_free(weft_sequence *s) {
     weft_chat_request_free(&s->chat);
     weft_prompt_free(&s->prompt);
     weft_sampler_free(s->sampler);
+    free(s->state_vector);
     weft_stop_strings_free(&s->stops);
     weft_output_parser_free(s->parser);
     weft_buffer_free(&s->piece);
@@ -239,6 +241,10 @@ static void build_prompt(weft_sequence *s) {
     }
     if (status == WEFT_OK) status = plan(s, &err);
     if (status == WEFT_OK) status = check_memory(s, &err);
+    if (status == WEFT_OK && s->chat.embed) {
+        s->state_vector = calloc((size_t)model->config->text.hidden_size, sizeof *s->state_vector);
+        if (!s->state_vector) status = weft_fail(&err, WEFT_ERR_MEMORY, "sequence: no memory");
+    }
     if (status == WEFT_OK)
         status = weft_sampler_create(&s->chat.sampling, model->config->text.vocab_size, s->prompt.ids, s->prompt.count, &s->sampler, &err);
     if (status == WEFT_OK) {
@@ -357,7 +363,9 @@ int64_t weft_sequence_rows(weft_sequence *s, weft_step_row *rows, int64_t room) 
         return 1;
     }
     for (int64_t i = 0; i < count; i++) fill_prompt_row(s, s->cached + i, &rows[i]);
-    rows[count - 1].logits = s->cached + count == s->prompt.count;
+    bool last = s->cached + count == s->prompt.count;
+    rows[count - 1].logits = last && !s->chat.embed;
+    rows[count - 1].state = last ? s->state_vector : NULL;
     return count;
 }
 
@@ -414,6 +422,15 @@ static void accept_token(weft_sequence *s, int32_t id) {
     if (status != WEFT_OK) fail(s, &err);
 }
 
+static void answer_state(weft_sequence *s) {
+    weft_error err;
+    size_t bytes = (size_t)s->context.model->config->text.hidden_size * sizeof *s->state_vector;
+    if (weft_request_emit_text(s->request, WEFT_EVENT_CONTENT, (const char *)s->state_vector, bytes, &err) == WEFT_OK)
+        end(s, "stop");
+    else
+        fail(s, &err);
+}
+
 void weft_sequence_advance(weft_sequence *s, int64_t count, float *logits) {
     s->cached += count;
     if (s->state == WEFT_SEQUENCE_PREFILL) {
@@ -423,5 +440,6 @@ void weft_sequence_advance(weft_sequence *s, int64_t count, float *logits) {
             for (int64_t i = 0; i < s->chat.media_count; i++) weft_media_item_free(&s->items[i]); /* all rows are in the cache */
         }
     }
+    if (s->chat.embed && s->state == WEFT_SEQUENCE_PREFILL && s->cached == s->prompt.count) answer_state(s);
     if (logits) accept_token(s, weft_sampler_next(s->sampler, logits, NULL));
 }

@@ -209,9 +209,10 @@ typedef struct search {
 static void add_range(void *context, const weft_video_range *range) {
     const weft_video_segment *s = &range->found;
     json_array_append_new(((search *)context)->ranges,
-                          json_pack("{s:s, s:f, s:f, s:s, s:o, s:f, s:b}", "object", "video.range", "start", s->begins,
-                                    "end", s->ends, "range", range->clock, "caption", weft_object_text(s->caption),
-                                    "score", s->score, "confirmed", range->confirmed));
+                          json_pack("{s:s, s:f, s:f, s:s, s:o, s:f, s:b, s:s}", "object", "video.range", "start",
+                                    s->begins, "end", s->ends, "range", range->clock, "caption",
+                                    weft_object_text(s->caption), "score", s->score, "confirmed", range->confirmed,
+                                    "match", range->by_meaning ? "meaning" : "words"));
 }
 
 static bool search_cancelled(void *context) {

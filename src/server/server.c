@@ -27,6 +27,7 @@ enum endpoint {
     ENDPOINT_MODEL,
     ENDPOINT_CHAT,
     ENDPOINT_PLAN,
+    ENDPOINT_EMBEDDINGS,
     ENDPOINT_FILES,
     ENDPOINT_FILE,
     ENDPOINT_UPLOADS,
@@ -48,6 +49,7 @@ static const struct {
     [ENDPOINT_MODEL] = {"/v1/models/", METHOD_GET, 0},
     [ENDPOINT_CHAT] = {"/v1/chat/completions", METHOD_POST, WEFT_HTTP_BODY_MAX},
     [ENDPOINT_PLAN] = {"/v1/media/plan", METHOD_POST, WEFT_HTTP_BODY_MAX},
+    [ENDPOINT_EMBEDDINGS] = {"/v1/embeddings", METHOD_POST, WEFT_HTTP_BODY_MAX},
     [ENDPOINT_FILES] = {"/v1/files", METHOD_GET | METHOD_POST, UINT64_MAX},
     [ENDPOINT_FILE] = {"/v1/files/", METHOD_GET | METHOD_DELETE, 0},
     [ENDPOINT_UPLOADS] = {"/v1/uploads", METHOD_POST, WEFT_HTTP_JSON_MAX},
@@ -154,6 +156,7 @@ static enum MHD_Result route(weft_exchange *exchange, struct MHD_Connection *con
     case ENDPOINT_MODEL: return weft_http_models(server, connection, rest);
     case ENDPOINT_CHAT: return weft_http_chat(exchange, connection);
     case ENDPOINT_PLAN: return weft_http_plan(exchange, connection);
+    case ENDPOINT_EMBEDDINGS: return weft_http_embeddings(exchange, connection);
     case ENDPOINT_FILES:
         return method_bit(method) == METHOD_POST ? weft_http_upload(exchange, connection)
                                                  : weft_http_files(server, connection);

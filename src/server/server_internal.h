@@ -112,6 +112,24 @@ json_t *weft_json_member_value(const weft_json_member *member);
 /* chat.c */
 enum MHD_Result weft_http_chat(weft_exchange *exchange, struct MHD_Connection *connection);
 
+/* engine_call.c: the engine at work for the length of one exchange, whose answer comes whole. */
+typedef struct weft_engine_call {
+    weft_server *server;
+    struct MHD_Connection *connection;
+    const weft_server_model *model;
+    weft_request_options options; /* the exchange's body, its media, and the end of the work when the client leaves */
+    uint64_t reserved;
+} weft_engine_call;
+/* Finds the model that the body names. NOT_FOUND: it is not served here. */
+weft_status weft_engine_call_begin(weft_engine_call *call, weft_exchange *exchange, struct MHD_Connection *connection,
+                                   weft_error *err);
+void weft_engine_call_end(weft_engine_call *call); /* after a begin that succeeded */
+/* The answer to a call that failed. */
+enum MHD_Result weft_engine_call_fail(struct MHD_Connection *connection, const weft_error *err);
+
+/* embeddings.c */
+enum MHD_Result weft_http_embeddings(weft_exchange *exchange, struct MHD_Connection *connection);
+
 /* plan.c: measures the machine for plans, once, on a thread of its own while nothing else is at work. */
 weft_status weft_measuring_start(weft_server *server, weft_error *err);
 void weft_measuring_stop(weft_server *server); /* server->stopping is set */

@@ -22,7 +22,11 @@ static const char second_layout[] = /* indexes that a server makes: see video_jo
     " error_status INTEGER NOT NULL, error TEXT NOT NULL, video INTEGER REFERENCES videos, created INTEGER NOT NULL, ended INTEGER NOT NULL,"
     " UNIQUE (file, model, segment_seconds, fps, max_pixels));"
     "CREATE INDEX jobs_by_video ON jobs (video);";
-static const char *const layouts[] = {first_layout, second_layout, NULL};
+
+static const char third_layout[] =
+    "CREATE TABLE vectors (video INTEGER NOT NULL REFERENCES videos ON DELETE CASCADE, caption TEXT NOT NULL, vector BLOB NOT NULL, PRIMARY KEY (video, caption)) WITHOUT ROWID;"
+    "CREATE INDEX segments_by_caption ON segments (video, caption);";
+static const char *const layouts[] = {first_layout, second_layout, third_layout, NULL};
 
 weft_status weft_video_index_open(const char *database, weft_video_index **out, weft_error *err) {
     weft_video_index *index = calloc(1, sizeof *index);
@@ -144,5 +148,54 @@ weft_status weft_video_index_find(weft_video_index *index, int64_t video, const 
     sqlite3_finalize(statement);
     pthread_mutex_unlock(&index->mutex);
     weft_buffer_free(&query);
+    return status;
+}
+
+/* ---- vectors --------------------------------------------------------------------------------------------------- */
+
+weft_status weft_video_index_put_vector(weft_video_index *index, int64_t video, const char *caption, const int8_t *vector, size_t size, weft_error *err) {
+    pthread_mutex_lock(&index->mutex);
+    weft_status status = weft_database_run(&index->db, err, "INSERT OR REPLACE INTO vectors (video, caption, vector) VALUES (?1, ?2, ?3)", "isb", video, caption, vector, size);
+    pthread_mutex_unlock(&index->mutex);
+    return status;
+}
+
+weft_status weft_video_index_has_vector(weft_video_index *index, int64_t video, const char *caption, bool *has, weft_error *err) {
+    int64_t count = 0;
+    pthread_mutex_lock(&index->mutex);
+    weft_status status = weft_database_integer(&index->db, &count, err, "SELECT count(*) FROM vectors WHERE video = ?1 AND caption = ?2", "is", video, caption);
+    pthread_mutex_unlock(&index->mutex);
+    *has = count > 0;
+    return status;
+}
+
+weft_status weft_video_index_vectors(weft_video_index *index, int64_t video, weft_video_vector_taker *take, void *context, weft_error *err) {
+    sqlite3_stmt *statement;
+    pthread_mutex_lock(&index->mutex);
+    weft_status status = weft_database_prepare(&index->db, &statement, err, "SELECT caption, vector FROM vectors WHERE video = ?1", "i", video);
+    for (bool row = true; status == WEFT_OK && row;) {
+        status = weft_database_step(&index->db, statement, &row, err);
+        if (status != WEFT_OK || !row) continue;
+        const char *caption = (const char *)sqlite3_column_text(statement, 0);
+        const int8_t *vector = sqlite3_column_blob(statement, 1);
+        if (caption && vector) take(context, caption, vector, (size_t)sqlite3_column_bytes(statement, 1));
+    }
+    sqlite3_finalize(statement);
+    pthread_mutex_unlock(&index->mutex);
+    return status;
+}
+
+weft_status weft_video_index_with_caption(weft_video_index *index, int64_t video, const char *caption, int limit, weft_video_segment *hits, int *count, weft_error *err) {
+    sqlite3_stmt *statement;
+    *count = 0;
+    pthread_mutex_lock(&index->mutex);
+    weft_status status = weft_database_prepare(&index->db, &statement, err, "SELECT number, begins, ends, caption FROM segments WHERE video = ?1 AND caption = ?2 ORDER BY number LIMIT ?3",
+                                               "isi", video, caption, (int64_t)limit);
+    for (bool row = true; status == WEFT_OK && row && *count < limit;) {
+        status = weft_database_step(&index->db, statement, &row, err);
+        if (status == WEFT_OK && row) read_segment(statement, &hits[(*count)++]);
+    }
+    sqlite3_finalize(statement);
+    pthread_mutex_unlock(&index->mutex);
     return status;
 }

@@ -1,4 +1,4 @@
-/* What long videos show, segment by segment: captions in SQLite, searched by words (FTS5).
+/* What long videos show, segment by segment: captions in SQLite, searched by words (FTS5), and their vectors.
  *
  * A video is known by its path, size and time of change together with the model and the length of its segments: a file that
  * changes is another video. Each segment is one transaction, so that indexing goes on where it was interrupted, however
@@ -36,5 +36,14 @@ weft_status weft_video_index_put(weft_video_index *index, int64_t video, const w
 weft_status weft_video_index_get(weft_video_index *index, int64_t video, int64_t number, weft_video_segment *segment, bool *found, weft_error *err);
 /* The best segments for `words` (any of them, by bm25; no query syntax), best first. *count: how many of `limit`. */
 weft_status weft_video_index_find(weft_video_index *index, int64_t video, const char *words, int limit, weft_video_segment *hits, int *count, weft_error *err);
+
+/* Vectors of captions, one for each caption of a video: 8-bit numbers whose direction counts. */
+weft_status weft_video_index_put_vector(weft_video_index *index, int64_t video, const char *caption, const int8_t *vector, size_t size, weft_error *err);
+weft_status weft_video_index_has_vector(weft_video_index *index, int64_t video, const char *caption, bool *has, weft_error *err);
+/* Hands out all of a video's, in no order; `take` must not call this index. */
+typedef void weft_video_vector_taker(void *context, const char *caption, const int8_t *vector, size_t size);
+weft_status weft_video_index_vectors(weft_video_index *index, int64_t video, weft_video_vector_taker *take, void *context, weft_error *err);
+/* The segments that have this caption, by number. */
+weft_status weft_video_index_with_caption(weft_video_index *index, int64_t video, const char *caption, int limit, weft_video_segment *hits, int *count, weft_error *err);
 
 #endif

@@ -130,5 +130,6 @@ weft_status weft_video_caption(weft_video_job *job, int64_t number, weft_error *
     if (memory && status != WEFT_OK) memory->still = false;
     WEFT_TRY(status);
     if (still) memcpy(memory->caption, segment.caption, sizeof memory->caption);
+    WEFT_TRY(weft_video_embed_caption(job, segment.caption, err));
     return weft_video_index_put(job->index, job->video, &segment, err);
 }

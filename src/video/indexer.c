@@ -81,6 +81,17 @@ static weft_status ask_engine(const weft_video_job *job, const char *text, doubl
     return status;
 }
 
+static weft_status embed_engine(const weft_video_job *job, const char *text, float **vector, int64_t *size,
+                                weft_error *err) {
+    weft_request_options options = {
+        .background = job->background, .cancelled = job->cancelled, .cancelled_context = job->cancelled_context};
+    weft_usage usage;
+    weft_status status = weft_engine_embed_text(job->engine, text, &options, vector, size, &usage, err);
+    if (status != WEFT_OK && is_cancelled(job))
+        status = weft_fail(err, WEFT_ERR_CANCELLED, "interrupted; the next run goes on from here");
+    return status;
+}
+
 static weft_status find_duration(weft_video_job *job, weft_error *err) {
     char *json = make_request(job, "", 0, 0, 0, 2, err), *text = NULL;
     if (!json) return err->status;
@@ -112,6 +123,7 @@ weft_status weft_video_check(const weft_video_settings *s, weft_error *err) {
 
 void weft_video_take_up(weft_video_job *job, int64_t video, double duration) {
     if (!job->ask) job->ask = ask_engine;
+    if (!job->embed && job->engine) job->embed = embed_engine;
     job->video = video;
     job->duration = duration;
     job->segments = (int64_t)fmin(ceil(duration / job->settings.segment), WEFT_VIDEO_SEGMENTS_MAX + 1.0);

@@ -24,6 +24,7 @@ typedef struct second_look {
     const char *words;
     question how;
     int least; /* words that a caption must have */
+    int parts_max;
 } second_look;
 
 static bool in_word(char c) {
@@ -145,7 +146,7 @@ static weft_status find_inside(second_look *l, const weft_video_segment *range, 
         l->how = (question)how;
         if (how == BY_CAPTION && l->least == 0) break;
         /* the middle, then the quarters, the eighths…: what is short in a long segment is met too */
-        for (int parts = 2; !yes && (parts <= 4 || (parts <= PARTS_MAX && length / parts >= APART_MIN)); parts *= 2)
+        for (int parts = 2; !yes && (parts <= 4 || (parts <= l->parts_max && length / parts >= APART_MIN)); parts *= 2)
             for (int part = 1; part < parts && !yes; part += 2) {
                 *inside = floor(range->begins + length * part / parts);
                 WEFT_TRY(look(l, *inside, &yes, err));
@@ -156,9 +157,10 @@ static weft_status find_inside(second_look *l, const weft_video_segment *range, 
     return WEFT_OK;
 }
 
-weft_status weft_video_refine(weft_video_job *job, const char *words, weft_video_segment *range, bool *confirmed,
-                              weft_error *err) {
-    second_look l = {.job = job, .words = words, .least = weft_video_words_in(words, range->caption, NULL)};
+static weft_status refine_range(weft_video_job *job, const char *words, int parts_max, weft_video_segment *range,
+                                bool *confirmed, weft_error *err) {
+    second_look l = {
+        .job = job, .words = words, .least = weft_video_words_in(words, range->caption, NULL), .parts_max = parts_max};
     double inside = range->begins, first, last, segment = job->settings.segment;
     WEFT_TRY(find_inside(&l, range, &inside, confirmed, err));
     if (!*confirmed) return WEFT_OK;
@@ -167,6 +169,11 @@ weft_status weft_video_refine(weft_video_job *job, const char *words, weft_video
     range->begins = first;
     range->ends = fmin(last + 1, job->duration);
     return WEFT_OK;
+}
+
+weft_status weft_video_refine(weft_video_job *job, const char *words, weft_video_segment *range, bool *confirmed,
+                              weft_error *err) {
+    return refine_range(job, words, PARTS_MAX, range, confirmed, err);
 }
 
 /* ---- ranges ---------------------------------------------------------------------------------------------------- */
@@ -221,34 +228,53 @@ static int drop_denials(const char *words, weft_video_segment *hits, int count) 
     return kept;
 }
 
-static weft_status show(weft_video_job *job, const char *words, weft_video_segment *hits, int count, int limit,
-                        bool refine, void (*found)(void *, const weft_video_range *), void *context, weft_error *err) {
+typedef struct search {
+    weft_video_job *job;
+    const char *words;
+    int limit;
+    bool refine, by_meaning;
+    void (*found)(void *context, const weft_video_range *range);
+    void *context;
+    int shown;
+} search;
+
+static weft_status show(search *s, weft_video_segment *hits, int count, weft_error *err) {
     weft_video_range range;
-    count = weft_video_join(words, hits, drop_denials(words, hits, count));
-    for (int i = 0; i < count && i < limit; i++) {
+    count = weft_video_join(s->words, hits, drop_denials(s->words, hits, count));
+    for (int i = 0; i < count && s->shown < s->limit; i++) {
         bool confirmed = false;
-        if (refine) WEFT_TRY(weft_video_refine(job, words, &hits[i], &confirmed, err));
-        if (shown_before(hits, i)) continue;
+        /* a caption that only means something alike says the same of all its range: a few looks do */
+        if (s->refine)
+            WEFT_TRY(refine_range(s->job, s->words, s->by_meaning ? 0 : PARTS_MAX, &hits[i], &confirmed, err));
+        if (shown_before(hits, i) || (s->by_meaning && !confirmed)) continue;
         char from[32], to[32];
         weft_video_clock(hits[i].begins, false, from, sizeof from);
         weft_video_clock(hits[i].ends, false, to, sizeof to);
         range.found = hits[i];
         range.confirmed = confirmed;
+        range.by_meaning = s->by_meaning;
         snprintf(range.clock, sizeof range.clock, "[%s - %s]", from, to);
-        found(context, &range);
+        s->found(s->context, &range);
+        s->shown++;
     }
     return WEFT_OK;
 }
 
 weft_status weft_video_search(weft_video_job *job, const char *words, int limit, bool refine,
                               void (*found)(void *, const weft_video_range *), void *context, weft_error *err) {
+    search s = {.job = job, .words = words, .limit = limit, .refine = refine, .found = found, .context = context};
     if (limit < 1 || limit > WEFT_INDEX_HITS_MAX)
         return weft_fail(err, WEFT_ERR_INVALID, "the limit of ranges is 1 to %d", WEFT_INDEX_HITS_MAX);
     weft_video_segment *hits = calloc(WEFT_INDEX_HITS_MAX, sizeof *hits); /* some of which will go or join */
     if (!hits) return weft_fail(err, WEFT_ERR_MEMORY, "search: no memory");
     int count = 0;
     weft_status status = weft_video_index_find(job->index, job->video, words, WEFT_INDEX_HITS_MAX, hits, &count, err);
-    if (status == WEFT_OK) status = show(job, words, hits, count, limit, refine, found, context, err);
+    if (status == WEFT_OK) status = show(&s, hits, count, err);
+    if (status == WEFT_OK && refine && s.shown == 0) {
+        s.by_meaning = true;
+        status = weft_video_find_meaning(job, words, hits, &count, err);
+        if (status == WEFT_OK) status = show(&s, hits, count, err);
+    }
     free(hits);
     return status;
 }

@@ -35,6 +35,10 @@ typedef struct weft_video_memory weft_video_memory; /* of what was captioned las
 typedef weft_status weft_video_asker(const weft_video_job *job, const char *text, double from, double to, double fps,
                                      char *answer, size_t size, weft_error *err);
 
+/* The direction of a text's meaning; *vector [*size] is freed with weft_free. */
+typedef weft_status weft_video_embedder(const weft_video_job *job, const char *text, float **vector, int64_t *size,
+                                        weft_error *err);
+
 struct weft_video_job { /* the caller fills the first part; everything in it is borrowed */
     weft_video_settings settings;
     const weft_model *model;
@@ -46,8 +50,9 @@ struct weft_video_job { /* the caller fills the first part; everything in it is 
     void *resolve_context;
     bool (*cancelled)(void *context); /* asked while the model works; NULL: never */
     void *cancelled_context;
-    bool background;       /* requests give way to all others */
-    weft_video_asker *ask; /* NULL: the engine */
+    bool background;            /* requests give way to all others */
+    weft_video_asker *ask;      /* NULL: the engine */
+    weft_video_embedder *embed; /* NULL: the engine, if there is one */
 
     double duration; /* seconds, from here on by weft_video_open */
     int64_t video, segments;
@@ -76,6 +81,8 @@ weft_status weft_video_ask_caption(weft_video_job *job, double from, double to, 
                                    weft_error *err);
 weft_status weft_video_remember(weft_video_job *job, const char *path, weft_error *err);
 bool weft_video_same_picture(const uint8_t *a, const uint8_t *b);
+/* Keeps the caption's vector, unless it is kept already or nothing embeds. */
+weft_status weft_video_embed_caption(const weft_video_job *job, const char *caption, weft_error *err);
 
 typedef enum weft_video_format { WEFT_VIDEO_JSON, WEFT_VIDEO_SRT } weft_video_format;
 /* Appends piece `number` of all captions to `out`, from 0 until *more is false: the whole is never in memory. */
@@ -90,12 +97,14 @@ void weft_video_clock(double seconds, bool milliseconds, char *text, size_t size
 typedef struct weft_video_range {
     weft_video_segment found; /* begins, ends, caption and score of the range */
     bool confirmed;           /* the second look has seen it */
+    bool by_meaning;          /* no caption has the words; one means something alike */
     char clock[80];           /* "[HH:MM:SS - HH:MM:SS]" */
 } weft_video_range;
 
 /* Finds the best segments for `words`, joins those that follow each other, with `refine` looks at their edges again,
  * and hands out `limit` ranges, best first, as they are found. A caption that denies the words ("There is no circle")
- * is none. */
+ * is none. Where no caption has a word, those whose vectors are nearest to that of the words are looked at again, and
+ * what the model confirms is handed out; without `refine` they are not. */
 weft_status weft_video_search(weft_video_job *job, const char *words, int limit, bool refine,
                               void (*found)(void *context, const weft_video_range *range), void *context,
                               weft_error *err);
@@ -107,6 +116,11 @@ int weft_video_words_in(const char *words, const char *caption, int *denied);
 /* Hits with the same number of the words that follow each other become one, with the caption of the best; hits [count]
  * are overwritten, best first. Returns how many. */
 int weft_video_join(const char *words, weft_video_segment *hits, int count);
+/* Segments whose captions mean something like the words, nearest first, at most WEFT_VIDEO_MEANINGS captions; score is
+ * the cosine of the two directions from the video's mean. hits [WEFT_INDEX_HITS_MAX]. */
+enum { WEFT_VIDEO_MEANINGS = 3 };
+weft_status weft_video_find_meaning(const weft_video_job *job, const char *words, weft_video_segment *hits, int *count,
+                                    weft_error *err);
 /* Narrows or widens a range, by less than a segment at either end, to the seconds that show the words; when the model
  * confirms none, *confirmed is false and the range stays. What lies between the edges is taken as shown. */
 weft_status weft_video_refine(weft_video_job *job, const char *words, weft_video_segment *range, bool *confirmed,

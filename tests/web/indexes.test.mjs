@@ -80,6 +80,18 @@ describe("a clip made searchable", () => {
     await find(page, "elephant");
     await finder(page).getByText("Nothing found.").waitFor();
     assert.equal(await rows.count(), 0);
+    const alike = finder(page).getByRole("button", { name: "Look for what is alike" });
+    await alike.click();
+    await alike.waitFor({ state: "detached" });
+    await finder(page).getByText("Nothing found.").waitFor();
+    assert.deepEqual(videos.searches[3], { query: "elephant", limit: 3, refine: true });
+    await find(page, "shade");
+    await alike.click();
+    await finder(page).getByText("by meaning, seen again").waitFor();
+    assert.equal(await rows.count(), 1);
+    await shoot(page, "index-alike");
+    await page.keyboard.press("Tab");
+    await page.getByRole("searchbox", { name: "What to look for in the video" }).focus();
     await page.keyboard.press("Escape");
     assert.equal(await page.getByRole("searchbox", { name: "What to look for in the video" }).inputValue(), "");
     await finder(page).getByText("Nothing found.").waitFor({ state: "detached" });

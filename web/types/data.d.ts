@@ -89,6 +89,8 @@ interface FoundRange {
   caption: string;
   score: number;
   confirmed: boolean;
+  /** How it was found. */
+  match?: "words" | "meaning";
 }
 
 interface UserTurn {
