@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/buffer.h"
 #include "store/video_index_internal.h"
@@ -114,17 +115,39 @@ weft_status weft_video_index_get(weft_video_index *index, int64_t video, int64_t
     return status;
 }
 
+bool weft_video_index_common(const char *word, size_t length) {
+    static const char *const common[] = {"a",  "an",   "the",  "some",  "this", "that", "these", "those", "of",   "in",  "on",   "at",   "to",  "from", "by",   "with", "for",
+                                         "as", "into", "and",  "or",    "is",   "are",  "was",   "were",  "be",   "it",  "its",  "he",   "she", "his",  "her",  "they", "there",
+                                         "i",  "what", "when", "where", "who",  "which", "how",  "does",  "do",   "did", "has",  "have"};
+    for (size_t i = 0; i < sizeof common / sizeof *common; i++)
+        if (strlen(common[i]) == length && strncasecmp(common[i], word, length) == 0) return true;
+    return false;
+}
+
+static const char apart[] = " \t\r\n.,;:!?\"'()[]{}<>*^-+/\\|&";
+
+static bool all_common(const char *words) {
+    for (const char *p = words + strspn(words, apart); *p;) {
+        size_t n = strcspn(p, apart);
+        if (!weft_video_index_common(p, n)) return false;
+        p += n;
+        p += strspn(p, apart);
+    }
+    return true;
+}
+
 /* Words as FTS5 strings, joined by OR: nothing that a person types is query syntax. */
 static weft_status make_query(const char *words, weft_buffer *query, weft_error *err) {
     int count = 0;
-    for (const char *p = words; *p && count < WEFT_INDEX_WORDS_MAX;) {
-        size_t n = strcspn(p, " \t\r\n.,;:!?\"'()[]{}<>*^-+/\\|&");
-        if (n > 0) {
+    bool all = all_common(words);
+    for (const char *p = words + strspn(words, apart); *p && count < WEFT_INDEX_WORDS_MAX;) {
+        size_t n = strcspn(p, apart);
+        if (all || !weft_video_index_common(p, n)) {
             WEFT_TRY(weft_buffer_printf(query, err, "%s\"%.*s\"", count ? " OR " : "", (int)(n < 200 ? n : 200), p));
             count++;
         }
         p += n;
-        if (*p) p++;
+        p += strspn(p, apart);
     }
     return count > 0 ? WEFT_OK : weft_fail(err, WEFT_ERR_INVALID, "there is no word to look for");
 }

@@ -34,6 +34,8 @@ weft_status weft_video_index_count(weft_video_index *index, int64_t video, int64
 weft_status weft_video_index_put(weft_video_index *index, int64_t video, const weft_video_segment *segment, weft_error *err);
 /* Segment `number`; *found false when it is not there. */
 weft_status weft_video_index_get(weft_video_index *index, int64_t video, int64_t number, weft_video_segment *segment, bool *found, weft_error *err);
+/* Whether a word is one that nearly every sentence has ("the", "is"): nothing is looked for by it while there are others. */
+bool weft_video_index_common(const char *word, size_t length);
 /* The best segments for `words` (any of them, by bm25; no query syntax), best first. *count: how many of `limit`. */
 weft_status weft_video_index_find(weft_video_index *index, int64_t video, const char *words, int limit, weft_video_segment *hits, int *count, weft_error *err);
 

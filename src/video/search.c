@@ -72,14 +72,21 @@ static bool find_word(const char *word, size_t length, const char *caption, bool
     return found;
 }
 
+/* The first word of `words` from `at` that counts: all do when all are common ones. NULL past the last. */
+static const char *next_word(const char *at, bool common_too) {
+    for (; *at; at += word_length(at) ? word_length(at) : 1)
+        if (word_length(at) && (common_too || !weft_video_index_common(at, word_length(at)))) return at;
+    return NULL;
+}
+
 int weft_video_words_in(const char *words, const char *caption, int *denied) {
     int affirmed_count = 0, denied_count = 0;
-    bool literal = false;
-    for (const char *w = words; *w; w += word_length(w) ? word_length(w) : 1)
+    bool literal = false, common_too = !next_word(words, false);
+    for (const char *w = next_word(words, true); w; w = next_word(w + word_length(w), true))
         literal = literal || is_denial(w, word_length(w));
-    for (const char *w = words; *w; w += word_length(w) ? word_length(w) : 1) {
+    for (const char *w = next_word(words, common_too); w; w = next_word(w + word_length(w), common_too)) {
         bool affirmed;
-        if (word_length(w) == 0 || !find_word(w, word_length(w), caption, &affirmed)) continue;
+        if (!find_word(w, word_length(w), caption, &affirmed)) continue;
         affirmed_count += affirmed || literal;
         denied_count += !affirmed && !literal;
     }
@@ -235,7 +242,7 @@ typedef struct search {
     bool refine, by_meaning;
     void (*found)(void *context, const weft_video_range *range);
     void *context;
-    int shown;
+    int shown, confirmed;
 } search;
 
 static weft_status show(search *s, weft_video_segment *hits, int count, weft_error *err) {
@@ -256,6 +263,7 @@ static weft_status show(search *s, weft_video_segment *hits, int count, weft_err
         snprintf(range.clock, sizeof range.clock, "[%s - %s]", from, to);
         s->found(s->context, &range);
         s->shown++;
+        s->confirmed += confirmed;
     }
     return WEFT_OK;
 }
@@ -270,7 +278,7 @@ weft_status weft_video_search(weft_video_job *job, const char *words, int limit,
     int count = 0;
     weft_status status = weft_video_index_find(job->index, job->video, words, WEFT_INDEX_HITS_MAX, hits, &count, err);
     if (status == WEFT_OK) status = show(&s, hits, count, err);
-    if (status == WEFT_OK && refine && s.shown == 0) {
+    if (status == WEFT_OK && refine && s.confirmed == 0 && s.shown < limit) {
         s.by_meaning = true;
         status = weft_video_find_meaning(job, words, hits, &count, err);
         if (status == WEFT_OK) status = show(&s, hits, count, err);

@@ -103,8 +103,8 @@ typedef struct weft_video_range {
 
 /* Finds the best segments for `words`, joins those that follow each other, with `refine` looks at their edges again,
  * and hands out `limit` ranges, best first, as they are found. A caption that denies the words ("There is no circle")
- * is none. Where no caption has a word, those whose vectors are nearest to that of the words are looked at again, and
- * what the model confirms is handed out; without `refine` they are not. */
+ * is none. Where the model confirms none of them, the captions whose vectors are nearest to that of the words are
+ * looked at again too, and what it confirms is handed out; without `refine` they are not. */
 weft_status weft_video_search(weft_video_job *job, const char *words, int limit, bool refine,
                               void (*found)(void *context, const weft_video_range *range), void *context,
                               weft_error *err);

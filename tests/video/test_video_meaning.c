@@ -69,6 +69,8 @@ static void find_all(weft_video_job *job) {
     CHECK_STR(r.ranges[0].clock, "[00:00:30 - 00:00:47]");
     CHECK_STR(r.ranges[0].found.caption, "A dog runs.");
     CHECK(r.ranges[0].by_meaning && r.ranges[0].confirmed && r.ranges[0].found.score > 0.5);
+    search(job, "A puppy on the lawn", 5, true, &r); /* "a" and "on" are in most captions */
+    CHECK(r.count == 1 && r.ranges[0].by_meaning);
     search(job, "puppy", 5, false, &r); /* nobody has looked */
     CHECK_INT(r.count, 0);
     search(job, "vehicle", 5, true, &r); /* near, but the model does not see it there */

@@ -58,6 +58,9 @@ static void check_denials(void) {
     } table[] = {
         {"red circle", "A red circle, and a square.", 2, 0},
         {"red circle", "There is no red circle.", 0, 2},
+        {"Is there a red circle on the table?", "There is a blue square on the floor.", 0, 0},
+        {"a red circle", "A circle.", 1, 0},
+        {"the", "The end.", 1, 0}, /* nothing else is looked for */
         {"red circle", "There isn't a circle. A red square.", 1, 1},
         {"red circle", "No, but a red circle is there", 2, 0},
         {"red circle", "No, there is a red circle.", 2, 0},
