@@ -1,8 +1,8 @@
 """Short reasoning before an answer, for the Thinking checkpoint: one to three true sentences that lead to it.
 
 `reason` says only what the scene settles, in few and steady words, and in the order in which a small model can do the work: first
-where a thing is, then its box; first each thing with a running number, then the count; first both places in percent, then
-which comes first. Every statement about a thing remembers what it speaks of (`Thought.looks`), so that guides of attention can point there.
+what is asked for, in words that no other kind of question shares, because the answer is read off the reasoning more than off the
+question; then where a thing is before its box, each thing with a running number before the count, both places in percent before which comes first. Every statement about a thing remembers what it speaks of (`Thought.looks`), so that guides of attention can point there.
 Owns the wording; refuses nothing: a kind of question without a rule of its own is an error of the lab and raises KeyError.
 """
 
@@ -49,15 +49,15 @@ def _said(thought, scene, elements, names, numbered=False, last=" and "):
     return thought
 
 
-def _seen(scene, elements, numbered=False) -> Thought:
-    """`I see a red circle (1) and a blue star (2).`; names of screens stand without article."""
+def _seen(scene, elements, wanted, numbered=False) -> Thought:
+    """`I count all shapes. I see a red circle (1) and a blue star (2).`; names of screens stand without article."""
     plain = scene.kind == "shapes"
     names = [words.with_article(e.name) if plain else e.name for e in elements]
-    return _said(Thought("I see"), scene, elements, names, numbered).say(".") if elements else Thought("I see nothing.")
+    return _said(Thought(f"{wanted} I see"), scene, elements, names, numbered).say(".") if elements else Thought(f"{wanted} I see nothing.")
 
 
-def _found(scene, name, box, article="the ") -> Thought:
-    return Thought(f"I look for {article}{name}.").say(f" It is {at(scene, box)}.", scene.relative(box))
+def _found(scene, wanted, box) -> Thought:
+    return Thought(f"I need the {wanted}.").say(f" It is {at(scene, box)}.", scene.relative(box))
 
 
 def _owner(scene, box):
@@ -73,22 +73,28 @@ def _row(scene, e, kind) -> str:
     return f"{kind} {1 + next(i for i, o in enumerate(same) if o is e)} of {len(same)}"
 
 
+def _wanted(q, scene, name, e) -> str:
+    """`box of the red circle`; a bare name, as of an icon or a line of text, stands without article."""
+    bare = e is not None and e.kind in ("icon", "text") and e.name == name
+    return f"{'point on' if q.kind == 'point' else 'box of'} {'' if bare else 'the '}{name}"
+
+
 def _locate(q, scene) -> Thought:
     name = json.loads(q.answer)[0]["label"]
     e, switch = _owner(scene, q.box)
     if scene.kind == "settings" and e:
-        t = Thought(f"I look for the {name}.").say(f" {e.name} is {_row(scene, e, 'row')}", scene.relative(e.box))
+        t = Thought(f"I need the {_wanted(q, scene, name, e)}.").say(f" {e.name} is {_row(scene, e, 'row')}", scene.relative(e.box))
         return t.say(f", its switch is {at(scene, e.switch)}." if switch else ".", q.box)
     box = e.box if e else [v * side / 1000 for v, side in zip(q.box, (scene.width, scene.height) * 2)]
-    bare = e is not None and e.kind in ("icon", "text") and e.name == name
-    return _found(scene, name, box, "" if bare else "the ")
+    return _found(scene, _wanted(q, scene, name, e), box)
 
 
 def _count(q, scene) -> Thought:
     if not q.about:
-        return _seen(scene, scene.elements, True)
+        return _seen(scene, scene.elements, "I count all shapes.", True)
     which, value = q.about
-    thought, chosen = _seen(scene, scene.elements), [e for e in scene.elements if getattr(e, which) == value]
+    wanted = f"{value} shapes" if which == "colour" else words.plural(value)
+    thought, chosen = _seen(scene, scene.elements, f"I count the {wanted}."), [e for e in scene.elements if getattr(e, which) == value]
     if not chosen:
         return thought.say(f" None of them is {value}." if which == "colour" else f" None of them is {words.with_article(value)}.")
     thought.say(f" {value.capitalize()}:" if which == "colour" else f" {words.plural(value).capitalize()}:")
@@ -96,10 +102,11 @@ def _count(q, scene) -> Thought:
 
 
 def _exists(q, scene) -> Thought:
-    """What there is of the shape that is asked about."""
+    """What there is of the shape that is asked about. One that is not there begins as one that is: only looking tells."""
     shape = q.about[0].split(" ")[-1]
     same = [e for e in scene.elements if e.shape == shape]
-    thought = Thought(f"I look for {words.plural(shape)}. I see")
+    wanted = f"check for {words.with_article(q.about[0])}" if q.kind == "exists" else f"need the box of the {q.about[0]}"
+    thought = Thought(f"I {wanted}. I see")
     if not same:
         return thought.say(f" no {shape}.")
     return _said(thought, scene, same, [words.with_article(e.name) for e in same]).say(".")
@@ -110,20 +117,21 @@ def _missing(q, scene) -> Thought:
         return _exists(q, scene)
     name, kind = q.about
     same = [e for e in scene.elements if e.kind == kind]
-    thought = Thought(f"I look for {name}. I see")
+    asked = "state" if scene.kind == "settings" and q.text.startswith("Is ") else "box"
+    thought = Thought(f"I need the {asked} of the {name}{'' if asked == 'state' else f' {kind}'}. I see")
     return _said(thought, scene, same, [e.name for e in same]).say(f", but no {name}.") if same else thought.say(f" no {kind}.")
 
 
 def _relation(q, scene) -> Thought:
     a, b, axis = q.about
     side = ("left", "top")[axis]
-    thought = Thought().say(f"The {a.name} is {percent(scene, a.box, axis)} % from the {side},", scene.relative(a.box))
-    return thought.say(f" the {b.name} {percent(scene, b.box, axis)} %.", scene.relative(b.box))
+    thought = Thought(f"From the {side}:").say(f" {a.name} {percent(scene, a.box, axis)} %", scene.relative(a.box))
+    return thought.say(f", {b.name} {percent(scene, b.box, axis)} %.", scene.relative(b.box))
 
 
 def _place(q, scene) -> Thought:
     e, box = q.about[0], scene.relative(q.about[0].box)
-    return Thought(f"I look for the {e.name}.").say(f" It is {percent(scene, e.box, 0)} % from the left and {percent(scene, e.box, 1)} % from the top.", box)
+    return Thought(f"I need the place of the {e.name}.").say(f" It is {percent(scene, e.box, 0)} % from the left and {percent(scene, e.box, 1)} % from the top.", box)
 
 
 def _name_at_box(q, scene) -> Thought:
@@ -136,8 +144,8 @@ def _name_at_box(q, scene) -> Thought:
 def _state(q, scene) -> Thought:
     e = q.about[0]
     if e.kind == "checkbox":
-        return _found(scene, f"{e.name} checkbox", e.box).say(f" Its box {'has a' if e.on else 'has no'} tick.", scene.relative(e.box))
-    thought = Thought().say(f"{e.name} is {_row(scene, e, 'row')}.", scene.relative(e.box))
+        return _found(scene, f"state of {e.name}", e.box).say(f" Its box {'has a' if e.on else 'has no'} tick.", scene.relative(e.box))
+    thought = Thought(f"I need the state of {e.name}.").say(f" It is {_row(scene, e, 'row')}.", scene.relative(e.box))
     return thought.say(f" The knob of its switch is on the {'right' if e.on else 'left'}.", scene.relative(e.switch))
 
 
@@ -153,11 +161,11 @@ def _value(q, scene) -> Thought:
     if scene.kind == "document":
         place, name = q.about
         if place == "table":
-            return Thought(f"I look for {name} in the table.")
+            return Thought(f"I need the count of {name} in the table.")
         keys = list(scene.facts["fields"])
-        return Thought(f"I look for {name}. It is line {1 + keys.index(name)} of {len(keys)}.")
+        return Thought(f"I need the value of {name}. It is line {1 + keys.index(name)} of {len(keys)}.")
     e = q.about[0]
-    return Thought(f"I look for {e.name}.").say(f" It is {_row(scene, e, 'field')}, {at(scene, e.box)}.", scene.relative(e.box))
+    return Thought(f"I need the value of {e.name}.").say(f" It is {_row(scene, e, 'field')}, {at(scene, e.box)}.", scene.relative(e.box))
 
 
 def _list(q, scene) -> Thought:
@@ -169,7 +177,7 @@ def _read(q, scene) -> Thought:
     if scene.kind == "dialog":
         return Thought("I read the text between the title and the buttons.")
     if scene.kind == "sign":
-        return Thought("I look for the sign.").say(f" It is {at(scene, scene.elements[0].box)}. I read it.", scene.relative(scene.elements[0].box))
+        return Thought("I need the text of the sign.").say(f" It is {at(scene, scene.elements[0].box)}.", scene.relative(scene.elements[0].box))
     lines, text = scene.facts["text"].split("\n"), q.text.lower()
     which = "the first line" if "first line" in text else "the last line" if "last line" in text else "it" if len(lines) == 1 else "all of them"
     said = "There is 1 line" if len(lines) == 1 else f"There are {len(lines)} lines"
@@ -180,7 +188,7 @@ def _read(q, scene) -> Thought:
 def _describe(q, scene) -> Thought:
     things = {"shapes": "This is a drawing of shapes", "settings": "This is a list of settings", "home": "This is a home screen", "dialog": "This is a dialog",
               "form": "This is a form", "sign": "This is a sign", "note": "This is a note", "page": "This is a web page", "document": "This is a document"}
-    return Thought(f"{things[scene.kind]}. I go through it from top to bottom.")
+    return Thought(f"{things[scene.kind]}.")
 
 
 def outline(html: str) -> list[str]:
@@ -256,7 +264,9 @@ def _time(thought, clip, e, lead, pair=None) -> Thought:
 def _clip_seen(q, clip, numbered=False) -> Thought:
     """What comes, in the order of its coming."""
     events = sorted(clip.events, key=lambda e: (e.first, e.start))
-    thought = Thought("I see")
+    wanted = {"count": "I count the shapes", "exists": "I check for {}", "not there": "I need the time of the {}"}[q.kind.removeprefix("clip: ")]
+    name = q.about[0] if q.about else ""
+    thought = Thought(wanted.format(words.with_article(name) if q.kind == "clip: exists" else name) + ". I see")
     for i, e in enumerate(events):
         lead = " " if i == 0 else " and " if i == len(events) - 1 else ", "
         thought.say(f"{lead}{words.with_article(e.name)}" + (f" ({i + 1})" if numbered else ""), _shown(e, clip))
@@ -275,16 +285,16 @@ def _clip(q, clip) -> Thought:
     kind = q.kind.removeprefix("clip: ")
     if kind == "when":
         e = q.about[0]
-        return _time(_time(Thought(), clip, e, f"The {e.name} is first seen at"), clip, e, " and last seen at", e.last).say(".")
+        return _time(_time(Thought(f"I need the time of the {e.name}."), clip, e, " First seen at"), clip, e, ", last seen at", e.last).say(".")
     if kind == "order":
         a, b = q.about
-        return _time(_time(Thought(), clip, a, f"The {a.name} is first seen at"), clip, b, f", the {b.name} at").say(".")
+        return _time(_time(Thought("I compare the times."), clip, a, f" The {a.name} is first seen at"), clip, b, f", the {b.name} at").say(".")
     if kind == "at":
         return Thought(f"I look at the frames of {clip.stamps()[q.about[0]]:.1f} seconds.")
     if kind == "motion":
         return _clip_motion(q, clip)
     if kind == "describe":
-        return Thought("I go through the clip from its beginning.")
+        return Thought("I tell what happens.")
     if kind in ("exists", "not there", "count"):
         return _clip_seen(q, clip, kind == "count")
     raise KeyError(q.kind)
@@ -315,31 +325,32 @@ def _zh(q, scene) -> Thought:
         return Thought("我看图片。")
     if kind == "switch state":
         e = q.about[0]
-        return Thought().say(f"{e.name}的开关在{_zh_at(scene, e.switch)}。", scene.relative(e.switch))
+        return Thought("我看开关。").say(f"{e.name}的开关在{_zh_at(scene, e.switch)}。", scene.relative(e.switch))
     if kind == "locate":
         name, (e, switch) = json.loads(q.answer)[0]["label"], _owner(scene, q.box)
-        return Thought().say(f"{name}{'的开关' if switch else ''}在{_zh_at(scene, e.switch if switch else e.box)}。", q.box)
+        return Thought("我找位置。").say(f"{name}{'的开关' if switch else ''}在{_zh_at(scene, e.switch if switch else e.box)}。", q.box)
     if kind == "colour":
         e = q.about[0]
-        return Thought().say(f"{chinese.SHAPES[e.shape]}在{_zh_at(scene, e.box)}。", scene.relative(e.box))
+        return Thought("我看颜色。").say(f"{chinese.SHAPES[e.shape]}在{_zh_at(scene, e.box)}。", scene.relative(e.box))
     if kind == "count" and not q.about:
-        return _zh_seen(scene, scene.elements)
+        return _zh_seen(scene, scene.elements, "我数图形。我看到")
     # A count of one shape, or one that is not there: what there is of that shape.
     shape = q.about[0] if kind == "count" else next(s for s, name in chinese.SHAPES.items() if q.about[0].endswith(name))
     same = [e for e in scene.elements if e.shape == shape]
-    return _zh_seen(scene, same) if same else Thought(f"没有{chinese.SHAPES[shape]}。")
+    wanted = f"我数{chinese.SHAPES[shape]}。" if kind == "count" else "我找位置。"
+    return _zh_seen(scene, same, wanted + "我看到") if same else Thought(f"{wanted}没有{chinese.SHAPES[shape]}。")
 
 
 # ---- all -------------------------------------------------------------------------------------------------------------
 
 PICTURES = {
-    "describe": _describe, "count": _count, "count rows": lambda q, s: _seen(s, s.elements, True), "exists": _exists, "not there": _missing,
+    "describe": _describe, "count": _count, "count rows": lambda q, s: _seen(s, s.elements, "I count all.", True), "exists": _exists, "not there": _missing,
     "locate": _locate, "point": _locate, "place": _place, "relation": _relation, "name at box": _name_at_box,
-    "colour": lambda q, s: _found(s, q.about[0].shape if q.about else "sign", (q.about or s.elements)[0].box),
-    "shape": lambda q, s: _found(s, f"{q.about[0].colour} shape", q.about[0].box),
+    "colour": lambda q, s: _found(s, f"color of the {q.about[0].shape if q.about else 'sign'}", (q.about or s.elements)[0].box),
+    "shape": lambda q, s: _found(s, f"shape that is {q.about[0].colour}", q.about[0].box),
     "largest": lambda q, s: Thought("I compare the sizes.").say(f" The largest shape is {at(s, q.about[0].box)}.", s.relative(q.about[0].box)),
-    "background": lambda q, s: Thought("I look behind the shapes."),
-    "all boxes": lambda q, s: _seen(s, s.elements), "list": _list, "read": _read, "value": _value, "which on": _which_on, "switch state": _state,
+    "background": lambda q, s: Thought("I need the color behind the shapes."),
+    "all boxes": lambda q, s: _seen(s, s.elements, "I need all boxes."), "list": _list, "read": _read, "value": _value, "which on": _which_on, "switch state": _state,
     "title": lambda q, s: Thought("The title is at the top."), "form to JSON": _json,
     "page to HTML": lambda q, s: Thought(f"From top to bottom: {words.joined(outline(s.facts['html']))}."),
     "action": _action, "action: end": _action, "action: give up": _action,

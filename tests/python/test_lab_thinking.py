@@ -90,12 +90,13 @@ def test_thoughts_about_shapes_are_true():
         centre = {e.name: ((e.box[0] + e.box[2]) / 2 / scene.width, (e.box[1] + e.box[3]) / 2 / scene.height) for e in scene.elements if names.count(e.name) == 1}
         for q in questions.ask(scene, rng):
             said = thought_of(q, scene)
-            if said.startswith("I look for ") and "I see" in said and "no " not in said:
+            if q.kind in ("exists", "not there"):
                 shape = q.about[0].split(" ")[1]
-                assert sorted(NAMES.findall(said)) == sorted(n for n in names if n.endswith(shape))
+                assert ("I see no" in said) == (not any(n.endswith(shape) for n in names))
+                assert sorted(NAMES.findall(said.split("I see")[1])) == sorted(n for n in names if n.endswith(shape))
                 checked["names"] += 1
             elif q.kind in ("count", "all boxes"):
-                listed = said.split(".")[0]
+                listed = said.split(".")[1]
                 assert NAMES.findall(listed) == names
                 counted = re.findall(r"\((\d+)\)", said)
                 assert counted == [str(i + 1) for i in range(len(counted))]
@@ -129,7 +130,7 @@ def test_thoughts_about_screens_clips_and_sums_are_true():
         for q in questions.ask(scene, rng):
             said = thought_of(q, scene)
             if q.kind == "switch state":
-                name, row, count, side = re.fullmatch(r"(.*) is row (\d) of (\d)\. The knob of its switch is on the (left|right)\.", said).groups()
+                name, row, count, side = re.fullmatch(r"I need the state of (.*)\. It is row (\d) of (\d)\. The knob of its switch is on the (left|right)\.", said).groups()
                 assert order[int(row) - 1] == name and int(count) == len(order) and state[name] == (side == "right")
                 states += 1
             if q.kind == "which on":
