@@ -85,7 +85,7 @@ class Plan:
     warm: int = 40                   # steps of warm-up, once
     floor: float = 0.03              # rate at the end of a decay branch
     min_pixels: int = 160 * 160      # areas to which the shipped processor brings pictures
-    max_pixels: int = 192 * 192
+    max_pixels: int = 320 * 256
     save_every: int = 25             # steps between checkpoints
     pages: str = "../pages"          # the browser's scenes, relative to the work folder
     source: str = ""                 # exported folder whose weights a new work folder begins with, relative to that; "": random ones
@@ -139,8 +139,8 @@ LONG = Plan("long", Shape(), (
     # At rates above 1e-3 such steps blur places and stop at half of the letters.
     Phase("reading", 1795, (), (Mix(SHAPES, SMALL, 1), Mix({"shapes": 1, **SCREENS}, FULL, 2)), turns=READ * 5 + LOOK + READ * 5 + CLIPS,
           rate=1e-3, crops=24, level=(0.8, 1.0), warm=60, favour=("place", "locate")),
-    Phase("screens", 1600, (), (Mix(SHAPES, SMALL, 1), Mix({"shapes": 0.7, **SCREENS}, FULL, 2)), turns=LOOK * 3 + READ + LOOK * 3 + RECALL + READ + LOOK * 2 + CLIPS,
-          rate=1e-3, cells=320, texts=4, auxiliary=0.5, warm=30, acts=0.2, chinese=0.04, filler=12, stored=0.35, favour=("place", "locate")),
+    Phase("screens", 2300, (), (Mix(SHAPES, SMALL, 1), Mix({"shapes": 0.7, **SCREENS}, FULL, 2)), turns=LOOK * 3 + READ + LOOK * 3 + RECALL + READ + LOOK * 2 + CLIPS,
+          rate=7e-4, cells=320, texts=4, auxiliary=0.5, warm=30, acts=0.2, chinese=0.04, filler=12, stored=0.35, favour=("place", "locate")),
     # Pages and documents come from the browser's store alone.
     Phase("all", 100000, (), (Mix(SHAPES, SMALL, 1), Mix({"shapes": 0.7, **SCREENS}, FULL, 3), Mix({"page": 1, "document": 1}, {}, 1.5)),
           turns=LOOK * 3 + READ + LOOK * 3 + RECALL + LOOK * 2 + CLIPS, rate=1e-3, cells=320, texts=4, auxiliary=0.4, warm=30, acts=0.2, chinese=0.06, filler=60, stored=0.4),

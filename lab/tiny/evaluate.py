@@ -32,7 +32,7 @@ from transformers.utils.chat_template_utils import render_jinja_template
 
 from lab import pixels
 
-from . import browser, chat, clips, fonts, question, questions, scenes
+from . import actions, browser, chat, clips, fonts, question, questions, scenes
 
 SEED = 1_000_003            # training seeds are strings of the plan's seed; this one is used nowhere else
 BATCH = 16
@@ -55,7 +55,7 @@ def held_out(count: int, seed: int = SEED, kinds=None, pages: Path | None = None
 
     Each kind has its own random sequence, so a part of the table equals the same part of the whole."""
     rows = {}
-    wanted_kinds = kinds or [*questions.MAKERS, "text"]      # clips: only through a server
+    wanted_kinds = kinds or [*questions.MAKERS, "actions", "text"]      # clips: only through a server
     paths = fonts.paths(held_out=True)
 
     def offer(row, item):
@@ -85,6 +85,12 @@ def held_out(count: int, seed: int = SEED, kinds=None, pages: Path | None = None
             row = f"{kind}: {wanted} (new words)"
             q = next(q for q in questions.ask(scene, rng) if q.kind == wanted)
             offer(row, Item(row, q, Image.fromarray(scene.image)))
+    rng = random.Random(f"{seed}/actions")
+    for i in range(count * 2 if "actions" in wanted_kinds else 0):
+        kind = rng.choice(list(actions.MAKERS))
+        scene = scenes.make(kind, rng, *rng.choice(SCREEN_SIZES), paths)
+        for q in {q.kind: q for q in actions.ask(scene, rng)}.values():
+            offer(q.kind, Item(q.kind, q, Image.fromarray(scene.image)))
     for scene in browser.Store(pages).all() if pages else ():
         if scene.kind in wanted_kinds:
             rng, image = random.Random(f"{seed}/{scene.kind}/{scene.elements[0].box}"), Image.fromarray(scene.image)
@@ -130,7 +136,7 @@ class Answerer:
         hello = [[{"role": "user", "content": "Hello"}]]
         self.thinks = render_jinja_template(conversations=hello, chat_template=self.template, add_generation_prompt=True)[0][0].endswith("<think>\n")
 
-    def _prepare(self, text, image):
+    def _prepare(self, text, image, system=""):
         """(ids, normalised patches or None, grid or None) of one question."""
         content = [{"type": "text", "text": text}]
         patches = grid = None
@@ -139,15 +145,16 @@ class Answerer:
             limits = self.size["size"]
             patches, grid = pixels.image_patches(np.asarray(image.convert("RGB")), limits["shortest_edge"], limits["longest_edge"])
             patches = pixels.normalise(patches, self.size["image_mean"], self.size["image_std"])
-        prompt = render_jinja_template(conversations=[[{"role": "user", "content": content}]], chat_template=self.template,
+        prompt = render_jinja_template(conversations=[_conversation(system, content)], chat_template=self.template,
                                        add_generation_prompt=True)[0][0]
         if grid:
             prompt = prompt.replace("<|image_pad|>", "<|image_pad|>" * (grid[0] * grid[1] * grid[2] // 4))
         return self.tokenizer.encode(prompt, add_special_tokens=False).ids, patches, grid
 
     @torch.no_grad()
-    def __call__(self, items: list[tuple[str, Image.Image | None]], limit: int = 220) -> list[Answer]:
-        ready = [self._prepare(text, image) for text, image in items]
+    def __call__(self, items: list[tuple], limit: int = 220) -> list[Answer]:
+        """Answers to (question, picture or None) or (question, picture or None, system message)."""
+        ready = [self._prepare(*item) for item in items]
         pad, ends = self.generation["pad_token_id"], self.generation["eos_token_id"]
         length = max(len(r[0]) for r in ready)
         ids = torch.tensor([[pad] * (length - len(r[0])) + r[0] for r in ready])
@@ -164,6 +171,10 @@ class Answerer:
             said = self.tokenizer.decode(row[:stop], skip_special_tokens=False)
             answers.append(after_reasoning(said) if self.thinks else Answer(said))
         return answers
+
+
+def _conversation(system: str, content) -> list[dict]:
+    return [{"role": "system", "content": system}] * bool(system) + [{"role": "user", "content": content}]
 
 
 def _data_url(image: Image.Image) -> str:
@@ -187,16 +198,16 @@ class ServerAnswerer:
         self.thinks = bool(models[self.model].get("weft", {}).get("thinking"))
 
     def __call__(self, items, limit: int = 220) -> list[Answer]:
-        return [self._ask(text, image, limit + REASONING_MAX * self.thinks) for text, image in items]
+        return [self._ask(*item, limit=limit + REASONING_MAX * self.thinks) for item in items]
 
-    def _ask(self, text, image, limit) -> Answer:
+    def _ask(self, text, image, system="", *, limit) -> Answer:
         content = [{"type": "text", "text": text}]
         if isinstance(image, clips.Clip):
             frames = [_data_url(Image.fromarray(f)) for f in image.frames]
             content.insert(0, {"type": "video", "video": frames, "fps": 2 / image.spacing})
         elif image is not None:
             content.insert(0, {"type": "image_url", "image_url": {"url": _data_url(image)}})
-        body = {"model": self.model, "messages": [{"role": "user", "content": content}], "temperature": 0, "max_tokens": limit}
+        body = {"model": self.model, "messages": _conversation(system, content), "temperature": 0, "max_tokens": limit}
         request = urllib.request.Request(self.url + "/v1/chat/completions", json.dumps(body).encode(), {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=300) as answer:
             message = json.load(answer)["choices"][0]["message"]
@@ -243,6 +254,9 @@ def score(item: Item, answer: str) -> dict[str, float]:
         point = re.search(r'"point_2d":\s*\[(\d+),\s*(\d+)\]', answer)
         inside = point and q.box[0] <= int(point[1]) <= q.box[2] and q.box[1] <= int(point[2]) <= q.box[3]
         return {"inside": float(bool(inside))}
+    if q.kind == "action" and q.box:
+        click = re.search(r'"left_click",\s*"coordinate":\s*\[(\d+),\s*(\d+)\]', answer)
+        return {"click inside": float(bool(click) and q.box[0] <= int(click[1]) <= q.box[2] and q.box[1] <= int(click[2]) <= q.box[3])}
     exact = float(answer.strip() == q.answer)
     if q.kind == "describe" and "shapes:" in item.row:
         names = lambda t: set(re.findall(r"(\w+ (?:circle|square|triangle|star|diamond|rectangle)) (?:at|in)", t))
@@ -270,7 +284,7 @@ def examine(answerer, count: int, seed: int = SEED, show: int = 0, kinds=None, p
             groups = [batch]
         for group in groups:
             longest = max(len(i.question.answer) for i in group)
-            for item, answer in zip(group, answerer([(i.question.text, i.image) for i in group], limit=40 + longest)):
+            for item, answer in zip(group, answerer([(i.question.text, i.image, i.question.system) for i in group], limit=40 + longest)):
                 for name, value in score(item, answer).items():
                     figures.setdefault(item.row, {}).setdefault(name, []).append(value)
                 shown.setdefault(item.row, []).append((item.question.text, item.question.answer, answer))
@@ -301,7 +315,7 @@ def main(arguments=None) -> None:
     parser.add_argument("--count", type=int, default=50, help="questions for each row")
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--show", type=int, default=0, help="answers to print for each row")
-    parser.add_argument("--kinds", nargs="*", help="only these: " + " ".join([*questions.MAKERS, "text", "clips (server only)"]))
+    parser.add_argument("--kinds", nargs="*", help="only these: " + " ".join([*questions.MAKERS, "actions", "text", "clips (server only)"]))
     parser.add_argument("--pages", type=Path, help="a folder that lab.tiny.browser filled with --held-out")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args(arguments)

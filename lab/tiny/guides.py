@@ -125,7 +125,13 @@ def guide(question, place: Place, asked: tuple, answered: tuple) -> list[tuple[s
             add("find", a0 + token, place.element(e))
     about = {id(e): e for _, e in in_question}
     if len(about) == 1 or question.box:
-        targets = place.of(question.box) if question.box else place.element(next(iter(about.values())))
+        only = next(iter(about.values()), None)
+        if question.box:
+            targets = place.of(question.box)
+        elif question.kind == "switch state" and only.switch:    # of a row as wide as the screen only this tells
+            targets = place.of(scene.relative(only.switch))
+        else:
+            targets = place.element(only)
         for token in range(a0 - 1, end):
             add("aim", token, targets)
             if len(about) == 1 and (named := _token_at(q_spans, in_question[0][0])) is not None:

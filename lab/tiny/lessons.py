@@ -286,9 +286,9 @@ class Lessons:
         return self._seen([scenes.make("crop", rng, width, height, self.paths) for _ in range(count)], (height // 32, width // 32))
 
     def clips(self, rng, phase) -> dict:
-        width, height = rng.choice([(96, 96), (128, 96), (128, 128), (160, 96), (160, 128), (192, 128)])
-        pairs = rng.choice([2, 3, 4, 6, 8])
+        width, height = rng.choice([(96, 96), (128, 96), (128, 128), (160, 96), (160, 128), (192, 128), (256, 192), (320, 256)])
         cells = width * height // 1024
+        pairs = rng.choice([p for p in (2, 3, 4, 6, 8) if p == 2 or p * cells <= phase.cells])
         made = [clips.make(rng, width, height, pairs) for _ in range(max(1, phase.cells // (pairs * cells)))]
         packed = [clip_sequence(self.codec, c, self.think(phase, rng, clips.ask(c, rng)[:phase.share], c)) for c in made]
         return dict(patches=torch.from_numpy(np.concatenate([clips.patches(c) for c in made])), grid=(height // 16, width // 16),
