@@ -65,7 +65,7 @@ typedef struct weft_engine_options { /* zero means the default everywhere */
     int64_t context_length; /* positions per request at most; 0: the model's */
     bool exact;             /* f32 everywhere, for parity with the reference */
     bool no_cache;          /* keep packed weights in memory only, not in $XDG_CACHE_HOME/weft or ~/.cache/weft */
-    const char *kv;         /* how keys and values are kept: "f32", "f16", "q8", "q8q4", "q4"; NULL: f32 when exact, else q8 */
+    const char *kv;         /* how keys and values are kept: "f32", "f16", "q8", "q8q4", "q4"; NULL: f32 when exact, f16 with weights of 16 and 32 bits, else q8 */
     const char *const *media_roots; /* folders from which file:// URLs may be read, NULL-terminated; NULL: none */
     bool allow_urls;        /* fetch http: and https: URLs of requests, from public addresses */
     const char *const *private_networks; /* further networks that URLs may lead to ("192.168.1.0/24"), NULL-terminated; NULL: none */

@@ -21,18 +21,27 @@ static weft_status pack(weft_worker *w, const weft_engine_options *options, weft
     return weft_packing_create(w->model->checkpoint, w->compute, cache ? folder : NULL, &w->packing, err);
 }
 
-weft_status weft_worker_init(weft_worker *w, const weft_model *model, const weft_engine_options *options, weft_error *err) {
+/* Keys and values cost the logits less than the rounding of quantised weights' activations does, but weights of 16 and
+ * 32 bits have none: there 8 bits would be all the error there is. */
+static weft_kv_format default_kv(const weft_engine_options *options, const weft_text_weights *text) {
+    if (options->exact) return WEFT_KV_F32;
+    weft_type type = text->layers[0].q.type;
+    return type == WEFT_F32 || type == WEFT_F16 || type == WEFT_BF16 ? WEFT_KV_F16 : WEFT_KV_Q8;
+}
+
+weft_status weft_worker_init(weft_worker *w, const weft_model *model, const weft_engine_options *options,
+                             weft_error *err) {
     *w = (weft_worker){.model = model};
     const weft_config *config = model->config;
     int64_t context = model->info.context_length;
     if (options->context_length > 0 && options->context_length < context) context = options->context_length;
     uint64_t budget = options->memory_bytes ? options->memory_bytes : default_budget();
-    weft_kv_format format = options->exact ? WEFT_KV_F32 : WEFT_KV_Q8;
+    const weft_text_weights *text = weft_checkpoint_text(model->checkpoint);
+    weft_kv_format format = default_kv(options, text);
     if (options->kv) WEFT_TRY(weft_kv_format_from_name(options->kv, &format, err));
     weft_status status = weft_compute_create(options->cpu_level, options->threads, &w->compute, err);
     if (status == WEFT_OK)
         w->step_rows = weft_compute_kernels(w->compute)->tiles_rows_min ? WEFT_TILE_STEP_ROWS : WEFT_STEP_ROWS;
-    const weft_text_weights *text = weft_checkpoint_text(model->checkpoint);
     const weft_vision_weights *vision = weft_checkpoint_vision(model->checkpoint);
     if (status == WEFT_OK && !options->exact) status = pack(w, options, err);
     if (w->packing) {
@@ -51,8 +60,9 @@ weft_status weft_worker_init(weft_worker *w, const weft_model *model, const weft
         weft_worker_destroy(w);
         return status;
     }
-    w->context = (weft_sequence_context){model, w->compute, vision, &w->kv_pool, context, &w->rates, machine_bytes(),
-                                        options->exact ? WEFT_KV_F32 : WEFT_KV_Q8};
+    w->context =
+        (weft_sequence_context){model,   w->compute, vision,          &w->kv_pool,
+                                context, &w->rates,  machine_bytes(), options->exact ? WEFT_KV_F32 : WEFT_KV_Q8};
     return WEFT_OK;
 }
 

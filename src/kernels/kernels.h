@@ -57,8 +57,9 @@ typedef struct weft_matrix {
     /* Without panels: values may be rounded to bf16 for matrix tiles where the level has them (never set for exact work).
      * Plain types, not transposed, cols a multiple of 32; see weft_tiles_allowed in packed.h. */
     bool tiles;
-    /* With panels: activations are rounded to two terms of int8, the second for what the first leaves (its error is at
-     * most 1/254 of the first one's), for twice the products; the weights are read once. Matrix tiles need no second. */
+    /* With panels: activations are rounded to two terms of int8, the second for what the first leaves (what both leave is
+     * at most 1/100 of that), for twice the products where the level has no wider ones; the weights are read once.
+     * Matrix tiles need no second. */
     bool fine;
     weft_type panel_type; /* a type of the packed kinds; differs from `type` only where values were rounded to Q8_0 */
 } weft_matrix;
@@ -160,6 +161,10 @@ typedef struct weft_kernels {
     void (*packed_open)(void *open, const weft_matrix *w, int64_t panel, int64_t chunk);
     void (*packed_chunk)(float *c, int64_t c_rows, const weft_quants *x, int64_t rows, const void *open, int panels,
                          const weft_matrix *w, int64_t chunk, bool add);
+    /* The same for rows of two terms (weft_matrix.fine), of which those of row r are x[r] and x[second + r]; false, and
+     * nothing done: the level has no better way for the type than packed_chunk for each. NULL: for no type. */
+    bool (*packed_chunk_two)(float *c, int64_t c_rows, const weft_quants *x, int64_t second, int64_t rows,
+                             const void *open, int panels, const weft_matrix *w, int64_t chunk, bool add);
 
     /* Matrix tiles, where the level has them, for tiles_rows_min rows and more; 0: it has none. Weights and activations
      * are rounded to bf16 (half a unit in the last of 8 bits, 2^-9 of the value), sums are f32 over all of K.

@@ -137,9 +137,12 @@ static void block(const product *p, int64_t r0, int64_t r1, int64_t p0, int64_t 
     const weft_output to = {p->out, p->out_stride, p->bias, p->accumulate};
     for (int64_t chunk = 0; chunk < p->chunks; chunk++) {
         for (int64_t i = p0; i < p1; i++) kernels->packed_open(open + (i - p0) * WEFT_OPEN_BYTES, p->w, i, chunk);
+        const weft_quants *x = p->quants + chunk * p->terms * pass + r0;
+        if (p->terms == 2 && kernels->packed_chunk_two &&
+            kernels->packed_chunk_two(sums, rows, x, pass, rows, open, (int)(p1 - p0), p->w, chunk, chunk > 0))
+            continue;
         for (int t = 0; t < p->terms; t++)
-            kernels->packed_chunk(sums, rows, p->quants + (chunk * p->terms + t) * pass + r0, rows, open,
-                                  (int)(p1 - p0), p->w, chunk, chunk + t > 0);
+            kernels->packed_chunk(sums, rows, x + t * pass, rows, open, (int)(p1 - p0), p->w, chunk, chunk + t > 0);
     }
     for (int64_t r = 0; r < rows; r++)
         for (int64_t i = p0; i < p1; i++)

@@ -138,4 +138,5 @@ void weft_ref_packed_fill(weft_kernels *table) {
     table->packed_dot = packed_dot;
     table->packed_open = packed_open;
     table->packed_chunk = packed_chunk;
+    table->packed_chunk_two = NULL;
 }

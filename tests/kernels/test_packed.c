@@ -206,8 +206,8 @@ static void check_product(const weft_compute *compute, uint64_t *seed, weft_type
                 wrong += !(fabs(got - exact - added) <= halves * 0.00392 + rest);
                 continue;
             }
-            if (p.w.fine) { /* a second term takes what the first leaves, at most half a step, to 127 steps again */
-                wrong += !(fabs(got - exact - added) <= bound / 253 + rest);
+            if (p.w.fine) { /* what the first term leaves, at most half a step, is rounded to 127 steps or to 1/256 of a step */
+                wrong += !(fabs(got - exact - added) <= bound / 100 + rest);
                 continue;
             }
             wrong += !(fabs(got - rounded - added) <= rest);

@@ -225,5 +225,6 @@ void weft_kernels_fill_dotprod(weft_kernels *table) {
     table->packed_dot = packed_dot;
     table->packed_open = packed_open;
     table->packed_chunk = packed_chunk;
+    table->packed_chunk_two = NULL;
 }
 #endif

@@ -143,5 +143,6 @@ void weft_kernels_fill_i8mm(weft_kernels *table) {
     table->level = "i8mm";
     table->packed_open = packed_open;
     table->packed_chunk = packed_chunk;
+    table->packed_chunk_two = NULL;
 }
 #endif

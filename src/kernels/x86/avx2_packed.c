@@ -392,15 +392,42 @@ static void chunk_rows_8(float *c, const weft_quants *x, int rows, const wide_ro
     if (r < rows) tile_8(1, c + r * WEFT_PANEL_WIDTH, x + r, wide + r, open, groups);
 }
 
-static void packed_chunk_8(float *c, int64_t c_rows, const weft_quants *x, int64_t rows, const char *open, int panels,
-                           int groups) {
+/* Two terms in 16 bits: 256 times the first and the second in the same unit, the 256th part of the first one's scale.
+ * `both` gets the scales and sums. The second one's factor to that unit is at most 256/254, kept as 256 times itself.
+ */
+static void widen_two(wide_row *to, weft_quants *both, const weft_quants *x, const weft_quants *second, int rows,
+                      int groups) {
+    const bytes odd = _mm256_set1_epi16((short)0xFF00);
+    for (int r = 0; r < rows; r++)
+        for (int g = 0; g < groups; g++) {
+            float scale = x[r].scale[g];
+            bytes factor = _mm256_set1_epi16(scale > 0 ? (short)(65536 * (second[r].scale[g] / scale) + 0.5f) : 0);
+            bytes q = load(x[r].q + 32 * g), s = load(second[r].q + 32 * g);
+            bytes s0 = _mm256_mulhrs_epi16(_mm256_srai_epi16(_mm256_slli_epi16(s, 8), 1), factor);
+            bytes s1 = _mm256_mulhrs_epi16(_mm256_srai_epi16(_mm256_and_si256(s, odd), 1), factor);
+            _mm256_store_si256((bytes *)(to[r] + 32 * g), _mm256_add_epi16(_mm256_slli_epi16(q, 8), s0));
+            _mm256_store_si256((bytes *)(to[r] + 32 * g + 16), _mm256_add_epi16(_mm256_and_si256(q, odd), s1));
+            both[r].scale[g] = scale / 256;
+            both[r].sum[g] = x[r].sum[g] + second[r].sum[g];
+        }
+}
+
+/* second: how far behind x the second terms are; 0: there are none. */
+static void packed_chunk_8(float *c, int64_t c_rows, const weft_quants *x, int64_t second, int64_t rows,
+                           const char *open, int panels, int groups) {
     _Alignas(64) wide_row wide[WIDE_ROWS];
+    weft_quants both[WIDE_ROWS];
     for (int64_t r = 0; r < rows; r += WIDE_ROWS) {
         int count = rows - r < WIDE_ROWS ? (int)(rows - r) : WIDE_ROWS;
-        widen_rows(wide, x + r, count, groups);
-        fetch_rows(x + r + count, rows - r < 2 * WIDE_ROWS ? rows - r - count : WIDE_ROWS);
+        int64_t next = rows - r < 2 * WIDE_ROWS ? rows - r - count : WIDE_ROWS;
+        if (second)
+            widen_two(wide, both, x + r, x + second + r, count, groups);
+        else
+            widen_rows(wide, x + r, count, groups);
+        fetch_rows(x + r + count, next);
+        if (second) fetch_rows(x + second + r + count, next);
         for (int p = 0; p < panels; p++)
-            chunk_rows_8(c + (p * c_rows + r) * WEFT_PANEL_WIDTH, x + r, count, wide,
+            chunk_rows_8(c + (p * c_rows + r) * WEFT_PANEL_WIDTH, second ? both : x + r, count, wide,
                          (const void *)(open + (size_t)p * WEFT_OPEN_BYTES), groups);
     }
 }
@@ -411,7 +438,7 @@ static void packed_chunk(float *c, int64_t c_rows, const weft_quants *x, int64_t
     for (int p = 0; !add && p < panels; p++)
         memset(c + p * c_rows * WEFT_PANEL_WIDTH, 0, (size_t)rows * WEFT_PANEL_WIDTH * sizeof *c);
     if (bits == 8) {
-        packed_chunk_8(c, c_rows, x, rows, open, panels, groups);
+        packed_chunk_8(c, c_rows, x, 0, rows, open, panels, groups);
         return;
     }
     for (int p = 0; p < panels; p++) {
@@ -425,6 +452,16 @@ static void packed_chunk(float *c, int64_t c_rows, const weft_quants *x, int64_t
     }
 }
 
+/* 8 bits are multiplied in 16 anyway. */
+static bool packed_chunk_two(float *c, int64_t c_rows, const weft_quants *x, int64_t second, int64_t rows,
+                             const void *open, int panels, const weft_matrix *w, int64_t chunk, bool add) {
+    if (weft_packed_kind_of(w->panel_type).bits != 8) return false;
+    for (int p = 0; !add && p < panels; p++)
+        memset(c + p * c_rows * WEFT_PANEL_WIDTH, 0, (size_t)rows * WEFT_PANEL_WIDTH * sizeof *c);
+    packed_chunk_8(c, c_rows, x, second, rows, open, panels, weft_chunk_groups(w->cols, chunk));
+    return true;
+}
+
 void weft_avx2_fill_packed(weft_kernels *table);
 void weft_avx2_fill_packed(weft_kernels *table) {
     table->packs = true;
@@ -432,5 +469,6 @@ void weft_avx2_fill_packed(weft_kernels *table) {
     table->packed_dot = packed_dot;
     table->packed_open = packed_open;
     table->packed_chunk = packed_chunk;
+    table->packed_chunk_two = packed_chunk_two;
 }
 #endif

@@ -280,5 +280,6 @@ void weft_kernels_fill_avx512_vnni(weft_kernels *table) {
     table->packed_dot = packed_dot;
     table->packed_open = packed_open;
     table->packed_chunk = packed_chunk;
+    table->packed_chunk_two = NULL;
 }
 #endif
