@@ -200,9 +200,10 @@ weft_status weft_cache_begin(const char *folder, const char *name, uint64_t key,
     if (!weft_cache_make_folder(folder) || !file_path(file->path, folder, name, key))
         return weft_fail(err, WEFT_ERR_IO, "cache: cannot make the folder %s: %s", folder, strerror(errno));
     make_room(folder, bytes);
-    if (statvfs(folder, &disk) != 0 ||
-        (uint64_t)disk.f_bavail * disk.f_frsize < bytes + (uint64_t)disk.f_blocks * disk.f_frsize / 10)
-        return weft_fail(err, WEFT_ERR_LIMIT, "cache: %s has not enough space for %zu bytes and a tenth to spare", folder,
+    bool known = statvfs(folder, &disk) == 0;
+    uint64_t tenth = known ? (uint64_t)disk.f_blocks * disk.f_frsize / 10 : 0;
+    if (!known || (uint64_t)disk.f_bavail * disk.f_frsize < bytes + (tenth < bytes ? tenth : bytes))
+        return weft_fail(err, WEFT_ERR_LIMIT, "cache: the disk of %s has not room enough for %zu bytes and as much to spare", folder,
                          bytes);
     snprintf(file->temporary, sizeof file->temporary, "%.4000s.tmp%ld", file->path, (long)getpid());
     file->fd = open(file->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);

@@ -38,7 +38,7 @@ uint64_t weft_hash(uint64_t hash, const void *data, size_t size);
 /* Maps the file of `key` if it is there, whole and has `bytes` of payload. `name` is for people; it is cut and cleaned. */
 bool weft_cache_open(const char *folder, const char *name, uint64_t key, size_t bytes, weft_cache_file *file);
 /* Makes a temporary file of that size with its space reserved, and maps it. Fails when the disk would be left with less
- * than a tenth of its space or the payload alone passes the bound. */
+ * than a tenth of its space and less than once more the payload, or the payload alone passes the bound. */
 weft_status weft_cache_begin(const char *folder, const char *name, uint64_t key, size_t bytes, weft_cache_file *file,
                              weft_error *err);
 /* Writes the header, syncs and renames. The payload stays mapped either way; on failure the temporary file is gone. */
