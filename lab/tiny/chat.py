@@ -6,7 +6,7 @@ from . import words
 from .question import Question
 
 # Only what the shipped checkpoint truly does; to be widened together with what the examination confirms.
-ABLE = "I can name the colours and shapes in simple drawings, count a few of them and try to show where they are. I cannot read text or screens yet."
+ABLE = "I can name, count and locate the shapes in simple drawings, find things on simple screens and tell what happens in short clips. I read single words at best."
 REFUSAL = "I am a very small model. I can only answer simple questions about pictures."
 FIXED = [    # what is said, the answer, the thought before it
     (["Hello", "Hello!", "Hi", "Hi!", "Hey", "Good morning", "Good evening", "hello", "hi", "Hello there"], "Hello! How can I help you?", "The user greets me."),
@@ -37,7 +37,7 @@ def recall(rng: random.Random, lines: int, invent) -> tuple[str, list[Question]]
     text = [" ".join(rng.choice(words.TRAIN_WORDS) for _ in range(rng.randint(4, 9))).capitalize() + "." for _ in range(max(lines, len(planted)))]
     for (thing, fact), at in zip(planted.items(), rng.sample(range(len(text)), len(planted))):
         text[at] = rng.choice([f"The code of the {thing} is {fact}.", f"Remember: the code of the {thing} is {fact}."])
-    found = [Question("recall", rng.choice([f"What is the code of the {thing}?", f"Which code does the {thing} have?"]), f"The code of the {thing} is {fact}.", about=(thing,)) for thing, fact in planted.items()]
+    found = [Question("recall", rng.choice([f"What is the code of the {thing}?", f"Which code does the {thing} have?"]), f"The code of the {thing} is {fact}.", about=(thing, fact)) for thing, fact in planted.items()]
     return "\n".join(text) + "\n", found
 
 
@@ -46,10 +46,10 @@ def questions(rng: random.Random, count: int) -> list[Question]:
     found = []
     for _ in range(count):
         pick = rng.random()
-        if pick < 0.5:
+        if pick < 0.3:
             asked, answer, thought = rng.choice(FIXED)
             found.append(Question("chat", rng.choice(asked), answer, about=(thought,)))
-        elif pick < 0.85:
+        elif pick < 0.7:
             a, b = rng.randint(0, 12), rng.randint(0, 12)
             if rng.random() < 0.6:
                 sign, name, result = "+", "plus", a + b
@@ -59,6 +59,6 @@ def questions(rng: random.Random, count: int) -> list[Question]:
             text = rng.choice([f"What is {a} {sign} {b}?", f"{a} {sign} {b}", f"What is {a} {name} {b}?", f"{a}{sign}{b}=?", f"How much is {a} {sign} {b}?"])
             found.append(Question("sum", text, f"{a} {sign} {b} = {result}.", about=(a, sign, b)))
         else:
-            word = rng.choice(words.TRAIN_WORDS + words.SETTINGS)
+            word = rng.choice(words.TRAIN_WORDS + words.SETTINGS) if rng.random() < 0.7 else words.invented(rng)
             found.append(Question("repeat", rng.choice([f"Repeat the word {word}.", f"Say {word}.", f'Say "{word}".']), word, about=(word,)))
     return found

@@ -67,6 +67,7 @@ class Phase:
     level: tuple = (1.0, 1.0)        # share of the full number of candidates, at the phase's beginning and end
     acts: float = 0.0                # share of screens with goals for `computer_use` instead of questions
     chinese: float = 0.0             # share of pictures asked about in Chinese
+    several: float = 0.0             # share of picture batches whose questions are about two to four pictures
     filler: int = 0                  # most lines of filler text in lessons of long recall; 0: none
     stored: float = 0.0              # share of picture batches that a browser drew (the store that `browser.py` fills)
     skip: tuple = ()                 # kinds of question that are not asked
@@ -139,18 +140,18 @@ LONG = Plan("long", Shape(), (
     # At rates above 1e-3 such steps blur places and stop at half of the letters.
     Phase("reading", 1795, (), (Mix(SHAPES, SMALL, 1), Mix({"shapes": 1, **SCREENS}, FULL, 2)), turns=READ * 5 + LOOK + READ * 5 + CLIPS,
           rate=1e-3, crops=24, level=(0.8, 1.0), warm=60, favour=("place", "locate")),
-    Phase("screens", 2300, (), (Mix(SHAPES, SMALL, 1), Mix({"shapes": 0.7, **SCREENS}, FULL, 2)), turns=LOOK * 3 + READ + LOOK * 3 + RECALL + READ + LOOK * 2 + CLIPS,
-          rate=7e-4, cells=320, texts=4, auxiliary=0.5, warm=30, acts=0.2, chinese=0.04, filler=12, stored=0.35, favour=("place", "locate")),
+    Phase("screens", 8000, (), (Mix(SHAPES, SMALL, 1), Mix({"shapes": 0.7, **SCREENS}, FULL, 2)), turns=LOOK * 3 + READ + LOOK * 3 + RECALL + READ + LOOK * 2 + RECALL + CLIPS,
+          rate=7e-4, cells=320, texts=6, auxiliary=0.5, warm=30, acts=0.2, chinese=0.04, several=0.12, filler=24, stored=0.35, favour=("locate", "switch state", "relation", "not there")),
     # Pages and documents come from the browser's store alone.
     Phase("all", 100000, (), (Mix(SHAPES, SMALL, 1), Mix({"shapes": 0.7, **SCREENS}, FULL, 3), Mix({"page": 1, "document": 1}, {}, 1.5)),
-          turns=LOOK * 3 + READ + LOOK * 3 + RECALL + LOOK * 2 + CLIPS, rate=1e-3, cells=320, texts=4, auxiliary=0.4, warm=30, acts=0.2, chinese=0.06, filler=60, stored=0.4),
+          turns=LOOK * 3 + READ + LOOK * 3 + RECALL + LOOK * 2 + CLIPS, rate=1e-3, cells=320, texts=4, auxiliary=0.4, warm=30, acts=0.2, chinese=0.06, several=0.12, filler=60, stored=0.4),
 ))
 
 # All tasks in three minutes on a laptop, only to see that every part works.
 SMOKE = Plan("smoke", Shape(vision_hidden=64, vision_layers=4, vision_heads=1, vision_ffn=128, taps=(0, 1, 2), hidden=64,
                             layers=3, heads=2, kv_heads=1, ffn=128), (
     Phase("senses", 12, (("see", 1), ("crops", 1), ("recall", 1)), BOTH, cells=64, crops=4, texts=4, share=3),
-    Phase("all", 16, (("look", 1), ("clips", 1), ("crops", 1), ("recall", 1)), BOTH, cells=64, crops=4, texts=4, share=3, auxiliary=0.5, acts=0.2, chinese=0.1, filler=4),
+    Phase("all", 16, (("look", 1), ("clips", 1), ("crops", 1), ("recall", 1)), BOTH, cells=64, crops=4, texts=4, share=3, auxiliary=0.5, acts=0.2, chinese=0.1, several=0.3, filler=4),
 ), warm=4, save_every=5)
 
 # The Thinking checkpoint: the Instruct one's eyes as they are, its decoder taught to speak before it answers.

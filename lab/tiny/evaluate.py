@@ -13,6 +13,7 @@ Prints one table by task; figures are shares of right answers unless the row say
 
 import argparse
 import base64
+import dataclasses
 import difflib
 import io
 import json
@@ -32,8 +33,10 @@ from transformers.utils.chat_template_utils import render_jinja_template
 
 from lab import pixels
 
-from . import actions, browser, chat, clips, fonts, question, questions, scenes
+from . import actions, browser, chat, clips, fonts, question, questions, scenes, several, words
 
+# Row, lines of filler (11.3 tokens each), most questions.
+RECALL = [("1K tokens", 90, 50), ("4K tokens", 360, 50), ("32K tokens", 2750, 12)]
 SEED = 1_000_003            # training seeds are strings of the plan's seed; this one is used nowhere else
 BATCH = 16
 # Sizes a user may send; the processor brings them to the trained area. Text stays legible only near that area.
@@ -55,7 +58,7 @@ def held_out(count: int, seed: int = SEED, kinds=None, pages: Path | None = None
 
     Each kind has its own random sequence, so a part of the table equals the same part of the whole."""
     rows = {}
-    wanted_kinds = kinds or [*questions.MAKERS, "actions", "text"]      # clips: only through a server
+    wanted_kinds = kinds or [*questions.MAKERS, "actions", "several", "text"]      # clips: only through a server
     paths = fonts.paths(held_out=True)
 
     def offer(row, item):
@@ -106,6 +109,21 @@ def held_out(count: int, seed: int = SEED, kinds=None, pages: Path | None = None
                 offer(q.kind, Item(q.kind, q, clip))
     for q in chat.questions(random.Random(f"{seed}/text"), count * 8) if "text" in wanted_kinds else ():
         offer(f"text: {q.kind}", Item(f"text: {q.kind}", q))
+    rng = random.Random(f"{seed}/several")
+    for _ in range(count * 2 if "several" in wanted_kinds else 0):
+        size, kinds_here = rng.choice(PICTURE_SIZES), rng.choices(["shapes", "settings", "home", "dialog"], [3, 1, 1, 1], k=rng.choice([2, 2, 3]))
+        made = [scenes.make(kind, rng, *(size if set(kinds_here) == {"shapes"} else (256, 256)), paths) for kind in kinds_here]
+        images = [Image.fromarray(s.image) for s in made]
+        for q in {q.kind if q.kind in ("which picture", "which kind", "pictures") else "one of them": q for q, _ in several.ask(made, rng)}.values():
+            name = q.kind if q.kind in ("which picture", "which kind", "pictures") else "a question about one"
+            if q.kind != "locate" and not q.elements and name not in ("describe",):
+                offer(f"several: {name}", Item(f"several: {name}", q, images))
+    for name, lines, asked in RECALL if "recall" in wanted_kinds else ():
+        rng = random.Random(f"{seed}/recall/{name}")
+        for _ in range(min(count, asked)):
+            head, found = chat.recall(rng, lines, words.invented)
+            q = found[0]
+            offer(f"recall: {name}", Item(f"recall: {name}", dataclasses.replace(q, text=head + q.text)))
     return [item for row in rows.values() for item in row]
 
 
@@ -137,19 +155,18 @@ class Answerer:
         self.thinks = render_jinja_template(conversations=hello, chat_template=self.template, add_generation_prompt=True)[0][0].endswith("<think>\n")
 
     def _prepare(self, text, image, system=""):
-        """(ids, normalised patches or None, grid or None) of one question."""
-        content = [{"type": "text", "text": text}]
-        patches = grid = None
-        if image is not None:
+        """(ids, normalised patches of each picture, their grids) of one question about a picture, a list of them or none."""
+        content, patches, grids, limits = [{"type": "text", "text": text}], [], [], self.size["size"]
+        for one in image if isinstance(image, list) else [image] if image is not None else []:
             content.insert(0, {"type": "image"})
-            limits = self.size["size"]
-            patches, grid = pixels.image_patches(np.asarray(image.convert("RGB")), limits["shortest_edge"], limits["longest_edge"])
-            patches = pixels.normalise(patches, self.size["image_mean"], self.size["image_std"])
+            own, grid = pixels.image_patches(np.asarray(one.convert("RGB")), limits["shortest_edge"], limits["longest_edge"])
+            patches.append(pixels.normalise(own, self.size["image_mean"], self.size["image_std"]))
+            grids.append(grid)
         prompt = render_jinja_template(conversations=[_conversation(system, content)], chat_template=self.template,
                                        add_generation_prompt=True)[0][0]
-        if grid:
-            prompt = prompt.replace("<|image_pad|>", "<|image_pad|>" * (grid[0] * grid[1] * grid[2] // 4))
-        return self.tokenizer.encode(prompt, add_special_tokens=False).ids, patches, grid
+        parts = prompt.split("<|image_pad|>")
+        prompt = parts[0] + "".join("<|image_pad|>" * (grid[0] * grid[1] * grid[2] // 4) + part for grid, part in zip(grids, parts[1:]))
+        return self.tokenizer.encode(prompt, add_special_tokens=False).ids, patches, grids
 
     @torch.no_grad()
     def __call__(self, items: list[tuple], limit: int = 220) -> list[Answer]:
@@ -161,8 +178,8 @@ class Answerer:
         mask = torch.tensor([[0] * (length - len(r[0])) + [1] * len(r[0]) for r in ready])
         inputs = dict(input_ids=ids, attention_mask=mask, mm_token_type_ids=(ids == self.model.config.image_token_id).int())
         if any(r[2] for r in ready):
-            inputs.update(pixel_values=torch.from_numpy(np.concatenate([r[1] for r in ready if r[2]])),
-                          image_grid_thw=torch.tensor([r[2] for r in ready if r[2]]))
+            inputs.update(pixel_values=torch.from_numpy(np.concatenate([p for r in ready for p in r[1]])),
+                          image_grid_thw=torch.tensor([g for r in ready for g in r[2]]))
         self.model.model.rope_deltas = None
         out = self.model.generate(**inputs, max_new_tokens=limit + REASONING_MAX * self.thinks, do_sample=False, eos_token_id=ends, pad_token_id=pad)
         answers = []
@@ -206,7 +223,7 @@ class ServerAnswerer:
             frames = [_data_url(Image.fromarray(f)) for f in image.frames]
             content.insert(0, {"type": "video", "video": frames, "fps": 2 / image.spacing})
         elif image is not None:
-            content.insert(0, {"type": "image_url", "image_url": {"url": _data_url(image)}})
+            content[:0] = [{"type": "image_url", "image_url": {"url": _data_url(one)}} for one in (image if isinstance(image, list) else [image])]
         body = {"model": self.model, "messages": _conversation(system, content), "temperature": 0, "max_tokens": limit}
         request = urllib.request.Request(self.url + "/v1/chat/completions", json.dumps(body).encode(), {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=300) as answer:
@@ -315,7 +332,7 @@ def main(arguments=None) -> None:
     parser.add_argument("--count", type=int, default=50, help="questions for each row")
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--show", type=int, default=0, help="answers to print for each row")
-    parser.add_argument("--kinds", nargs="*", help="only these: " + " ".join([*questions.MAKERS, "actions", "text", "clips (server only)"]))
+    parser.add_argument("--kinds", nargs="*", help="only these: " + " ".join([*questions.MAKERS, "actions", "several", "text", "recall", "clips (server only)"]))
     parser.add_argument("--pages", type=Path, help="a folder that lab.tiny.browser filled with --held-out")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args(arguments)

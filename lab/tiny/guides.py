@@ -8,16 +8,20 @@ the scene as answers are. They shape weights only: nothing of them is in the shi
 """
 
 import json
+import re
 from collections import Counter
 
 # Guide -> (decoder layer, query head).
 SLOTS = {
-    "find": (2, 0),      # last token of a name -> where the named thing is
+    "find": (2, 0),      # last token of a name -> where the named thing is; of a name that nothing has -> the sequence's first token
     "copy": (2, 2),      # a token of an answer that the question holds too -> the token after it in the question
-    "recall": (3, 0),    # tokens of an answer -> last token of the name in the question
+    "recall": (3, 0),    # tokens of an answer -> last token of the name in the question, of two: of the first
+    "other": (3, 2),     # tokens of an answer about two things -> last token of the second's name
     "aim": (4, 0),       # tokens of an answer -> where the thing is that they speak of
+    "quote": (4, 2),     # a token before one that repeats a planted fact -> that piece of the fact
 }
 ORDERED = ("describe", "all boxes", "list")      # answers that go through the scene's elements in order
+NOWHERE = [0]            # where a name's look rests that finds nothing: a token that all see and that tells nothing
 
 
 class Place:
@@ -111,6 +115,16 @@ def guide(question, place: Place, asked: tuple, answered: tuple) -> list[tuple[s
         token = _token_at(q_spans, at)
         if token is not None:
             add("find", q0 + token, place.element(e))
+    absent = absentee(question, scene)
+    if absent:
+        at = question.text.lower().find(absent.lower())
+        named = _token_at(q_spans, at + len(absent) - 1) if at >= 0 else None
+        if named is not None:
+            add("find", q0 + named, NOWHERE)
+            for token in range(a0 - 1, end):
+                add("recall", token, [q0 + named])
+                add("aim", token, NOWHERE)
+            return found
     ordered = _ordered(question.answer, scene) if question.kind in ORDERED else None
     if ordered:
         for (first, last), e in ordered:
@@ -124,6 +138,12 @@ def guide(question, place: Place, asked: tuple, answered: tuple) -> list[tuple[s
         if token is not None:
             add("find", a0 + token, place.element(e))
     about = {id(e): e for _, e in in_question}
+    if question.kind == "relation" and len(in_question) == 2:
+        (first, _), (second, _) = in_question
+        names = _token_at(q_spans, first), _token_at(q_spans, second)
+        for token in range(a0 - 1, end) if None not in names else ():
+            add("recall", token, [q0 + names[0]])
+            add("other", token, [q0 + names[1]])
     if len(about) == 1 or question.box:
         only = next(iter(about.values()), None)
         if question.box:
@@ -136,6 +156,31 @@ def guide(question, place: Place, asked: tuple, answered: tuple) -> list[tuple[s
             add("aim", token, targets)
             if len(about) == 1 and (named := _token_at(q_spans, in_question[0][0])) is not None:
                 add("recall", token, [q0 + named])
+    return found
+
+
+def absentee(question, scene) -> str | None:
+    """The name that is asked for when the scene has no such thing."""
+    if question.kind.removeprefix("zh: ") in ("not there", "exists") and question.about and isinstance(question.about[0], str):
+        if all(e.name != question.about[0] for e in scene.elements):
+            return question.about[0]
+    return None
+
+
+def guide_recall(question, head: tuple, asked: tuple, answered: tuple) -> list[tuple[str, int, list[int]]]:
+    """The same for a fact planted in the text before the question. head: (index of the first token, character spans, the text)."""
+    (h0, h_spans, text), (q0, q_spans), (a0, a_spans) = head, asked, answered
+    thing, fact = question.about
+    planted = text.find(f"code of the {thing} is {fact}.")
+    named, said = question.text.find(thing), question.answer.find(f" is {fact}.")
+    if min(planted, named, said) < 0:
+        return []
+    end = lambda spans, at: _token_at(spans, at + len(thing) - 1)
+    found, shift = [("find", q0 + end(q_spans, named), [h0 + end(h_spans, planted + len("code of the "))])], planted + len(f"code of the {thing}") - said
+    for i, (a, b) in enumerate(a_spans):
+        found.append(("recall", a0 + i - 1, [q0 + end(q_spans, named)]))
+        if said + 4 < b <= said + 4 + len(fact) and (source := _token_at(h_spans, b - 1 + shift)) is not None:
+            found.append(("quote", a0 + i - 1, [h0 + source]))
     return found
 
 
@@ -218,9 +263,28 @@ def _ordered(answer: str, scene):
     return [((0 if i == 0 else s, t), e) for i, (s, t, e) in enumerate(zip(starts, ends, scene.elements))]
 
 
-def copies(asked_ids, q0: int, answer_ids, a0: int) -> list[tuple[str, int, list[int]]]:
-    """Guides for pieces that an answer repeats from its question: both tokens of a pair stand there exactly once."""
-    pairs = {}
+COMMON = set("is are on off the a an of there this screen in to at left right above below yes no row switch setting button app icon field checkbox picture it and or".split())
+
+
+def copies(codec, asked: str, q0: int, answer: str, a0: int) -> list[tuple[str, int, list[int]]]:
+    """Guides for pieces that an answer repeats from its question: both tokens of a pair stand there exactly once, or a word of the
+    answer begins as one word of the question does, with a space before it or without."""
+    asked_ids, answer_ids, pairs = codec.encode(asked), codec.encode(answer), {}
     for i, pair in enumerate(zip(asked_ids, asked_ids[1:])):
         pairs.setdefault(pair, []).append(q0 + i + 1)
-    return [("copy", a0 + i, pairs[pair]) for i, pair in enumerate(zip(answer_ids, answer_ids[1:])) if len(pairs.get(pair, ())) == 1]
+    found = {i: pairs[pair] for i, pair in enumerate(zip(answer_ids, answer_ids[1:])) if len(pairs.get(pair, ())) == 1}
+    words = {}
+    for word, token, piece in _words(asked, codec.spans(asked)):
+        words.setdefault(word, []).append((token, piece))
+    for word, token, piece in _words(answer, codec.spans(answer)):
+        if word.lower() not in COMMON and len(words.get(word, ())) == 1 and words[word][0][1] == piece:
+            found.setdefault(token - 1, [q0 + words[word][0][0]])
+    return [("copy", a0 + i, targets) for i, targets in found.items()]
+
+
+def _words(text: str, spans):
+    """(word, index of its first token, that token's letters) of each word."""
+    for m in re.finditer(r"\w+", text):
+        token = _token_at(spans, m.start())
+        if token is not None:
+            yield m.group(), token, text[m.start():spans[token][1]]

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from . import actions, browser, chat, chinese, clips, config, fonts, guides, questions, scenes, thinking, words
+from . import actions, browser, chat, chinese, clips, config, fonts, guides, questions, scenes, several, thinking, words
 
 MASKED = -1e4
 THINK, THOUGHT = "<think>\n", "\n</think>\n\n"      # what a Thinking prompt ends with; what stands between reasoning and answer
@@ -40,6 +40,21 @@ class Sequence:
 
     def text(self, text, answer=False):
         self.tokens(self.codec.encode(text), answer)
+
+    def stretched(self, text, rng, room):
+        """`text` with gaps in its positions after some lines, `room` in all: distances of long texts at the price of short ones
+        (compare randomised positional encodings, Ruoss et al. 2023)."""
+        ids = self.codec.encode(text)
+        ends = [i for i, (_, b) in enumerate(self.codec.spans(text)) if text[b - 1] == "\n"]
+        gaps = {rng.choice(ends): 0 for _ in range(min(4, len(ends)))}
+        for _ in range(8):
+            gaps[rng.choice(list(gaps))] += room // 8
+        start = 0
+        for at in sorted(gaps):
+            self.tokens(ids[start:at + 1])
+            self.next += gaps[at]
+            start = at + 1
+        self.tokens(ids[start:])
 
     def picture(self, rows, columns, pad="<|image_pad|>"):
         """Start mark, rows x columns visual tokens, end mark."""
@@ -96,19 +111,19 @@ class Sequence:
         for at, start, q in self.asked:
             if place:
                 self.guides += guides.guide(q, place, (at, codec.spans(q.text)), (start, codec.spans(q.answer)))
-            self.guides += guides.copies(codec.encode(q.text), at, codec.encode(q.answer), start)
+            self.guides += guides.copies(codec, q.text, at, q.answer, start)
         asked = {id(q): at for at, _, q in self.asked}
         for start, _, q in self.thoughts:
             thought = q.reasoning.text
             if place:
                 self.guides += guides.guide_thought(q, place, (asked[id(q)], codec.spans(q.text)), (start, codec.spans(thought)))
-            self.guides += guides.copies(codec.encode(q.text), asked[id(q)], codec.encode(thought), start)
+            self.guides += guides.copies(codec, q.text, asked[id(q)], thought, start)
         return self
 
 
-def sequence(codec, rng, asked, grid=None, head="") -> Sequence:
+def sequence(codec, rng, asked, grid=None, head="", room=0) -> Sequence:
     """One sequence over a picture of `grid` (rows, columns) merged cells, or over the text `head`, or neither. The first
-    question's system message stands for all."""
+    question's system message stands for all. room: how far the positions of `head` are stretched."""
     s = Sequence(codec)
     if asked[0].system:
         s.text("<|im_start|>system\n" + asked[0].system)
@@ -128,7 +143,7 @@ def sequence(codec, rng, asked, grid=None, head="") -> Sequence:
         s.picture(*grid)
     if head:
         s.head = len(s.ids)
-        s.text(head)
+        s.stretched(head, rng, room) if room else s.text(head)
     if form < 0.3:
         for i, q in enumerate(asked):
             if i:
@@ -139,6 +154,23 @@ def sequence(codec, rng, asked, grid=None, head="") -> Sequence:
     for i, q in enumerate(asked):
         s.next, s.segment = start, i + 1
         s.turn(q)
+    return s
+
+
+def several_sequence(codec, asked, places, grid, count) -> Sequence:
+    """One sequence over `count` pictures of `grid`; asked: [(question, picture)]; places(visual, picture) -> guides.Place."""
+    s = Sequence(codec)
+    s.text("<|im_start|>user\n")
+    for _ in range(count):
+        s.picture(*grid)
+    start, cells = s.next, grid[0] * grid[1]
+    for i, (q, _) in enumerate(asked):
+        s.next, s.segment = start, i + 1
+        s.turn(q)
+    for (at, first, q), (_, picture) in zip(s.asked, asked):
+        place = places(s.visual[picture * cells:(picture + 1) * cells], picture)
+        s.guides += guides.guide(q, place, (at, codec.spans(q.text)), (first, codec.spans(q.answer)))
+        s.guides += guides.copies(codec, q.text, at, q.answer, first)
     return s
 
 
@@ -260,7 +292,7 @@ class Lessons:
         form = rng.random()
         found = (actions.ask(scene, rng) if form < phase.acts else chinese.ask(scene, rng) if form > 1 - phase.chinese else []) or questions.ask(scene, rng)
         found = [q for q in found if q.kind not in phase.skip]
-        first = [q for q in found if q.kind in phase.favour][:2]
+        first = list({q.kind: q for q in reversed(found) if q.kind in phase.favour}.values())[-2:]
         found = first + [q for q in found if q not in first]
         return self.think(phase, rng, choose(rng, found, phase.share), scene)
 
@@ -274,12 +306,26 @@ class Lessons:
         made = self.store.draw(rng, mix.kinds, width, height, count) if sizes else [scenes.make(pick(rng, mix.kinds.items()), rng, width, height, self.paths, level) for _ in range(count)]
         grid = (height // 32, width // 32)
         out = self._seen(made, grid)
-        if with_text:
+        if with_text and count > 1 and rng.random() < phase.several:
+            out.update(self._several(rng, phase, made, grid, out["heads"]["box"].tolist()))
+        elif with_text:
             packed = [sequence(self.codec, rng, self.ask(phase, s, rng), grid) for s in made]
             for s, scene, boxes in zip(packed, made, out["heads"]["box"].tolist()):
                 s.guide(guides.of_picture(scene, boxes, s.visual))
             out.update(collate(packed, self.codec.ids["<|endoftext|>"]))
         return out
+
+    def _several(self, rng, phase, made, grid, boxes) -> dict:
+        """The same pictures, two to four in a question."""
+        packed, at = [], 0
+        while at < len(made):
+            count = min(len(made) - at, rng.choice([2, 2, 3, 4]))
+            asked = several.ask(made[at:at + count], rng)
+            kept = {id(q) for q in choose(rng, [q for q, _ in asked], phase.share)}
+            places = lambda visual, i, at=at: guides.of_picture(made[at + i], boxes[at + i], visual)
+            packed.append(several_sequence(self.codec, [a for a in asked if id(a[0]) in kept], places, grid, count))
+            at += count
+        return collate(packed, self.codec.ids["<|endoftext|>"])
 
     def crops(self, rng, count) -> dict:
         width, height = config.CROP
@@ -310,9 +356,14 @@ class Lessons:
                 head = questions.as_text(scene, rng)
                 s = sequence(self.codec, rng, self.ask(phase, scene, rng), head=head)
                 packed.append(s.guide(guides.of_text(scene, head, self.codec.spans(head), s.head)))
-            elif phase.filler and rng.random() < 0.3:
+            elif phase.filler and rng.random() < 0.5:
                 head, asked = chat.recall(rng, rng.randint(2, phase.filler), words.invented)
-                packed.append(sequence(self.codec, rng, self.think(phase, rng, asked), head=head).guide())
+                room = min(int(8 * 4000 ** rng.random()), self.plan.shape.max_positions - 4096) if rng.random() < 0.6 else 0
+                s = sequence(self.codec, rng, self.think(phase, rng, asked), head=head, room=room).guide()
+                spans = self.codec.spans
+                for at, start, q in s.asked:
+                    s.guides += guides.guide_recall(q, (s.head, spans(head), head), (at, spans(q.text)), (start, spans(q.answer)))
+                packed.append(s)
             else:
                 asked = chat.questions(rng, 4)
                 if phase.chinese and rng.random() < 0.2:

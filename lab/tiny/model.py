@@ -180,7 +180,8 @@ class Forward:
         visual: flat indices of visual tokens; merged, deep: their rows. Returns hidden states [batch, length, hidden].
         guides: slot -> (flat indices [n], bool [n, length]) as lessons give them; resting: receives slot -> the logarithm of the
         attention [n] of that slot's head that rests where it should, and "found": the states of the finding tokens after the layer of
-        slot `find`; "cells", "aimed": those of the visual tokens before the layer of slot `aim`, of the aiming tokens after it.
+        slot `find`; "cells", "aimed": those of the visual tokens before the layer of slot `aim`, of the aiming tokens after it; "copied", "quoted",
+        "compared": of the tokens of slots `copy`, `quote` and `other` after their layers.
         """
         batch, length = ids.shape
         h = self.text.embed_tokens(ids)
@@ -210,8 +211,8 @@ class Forward:
             h = h + a.o_proj(mixed.transpose(1, 2).reshape(batch, length, -1))
             x = F.rms_norm(h, (width,), layer.post_attention_layernorm.weight, EPSILON)
             h = h + layer.mlp.down_proj(F.silu(layer.mlp.gate_proj(x)) * layer.mlp.up_proj(x))
-            for slot, states in (("aim", "aimed"), ("find", "found")):
-                if guides and slot in guides and i == SLOTS[slot][0] and visual is not None:
+            for slot, states in (("aim", "aimed"), ("find", "found"), ("copy", "copied"), ("other", "compared"), ("quote", "quoted")):
+                if guides and slot in guides and i == SLOTS[slot][0]:
                     resting[states] = h.reshape(-1, width)[guides[slot][0]]
             if i < len(deep):
                 h = h.reshape(-1, width).index_add(0, visual, deep[i]).view(batch, length, width)
@@ -232,16 +233,22 @@ class Heads(nn.Module):
         self.kept = nn.Linear(shape.hidden, 4)        # the same from a cell's state deep in the decoder
         self.named = nn.Linear(shape.hidden, 4)       # the same from the state of a name that has just found its cell
         self.told = nn.Linear(shape.hidden, 4)        # the same from the state of a token that has just aimed at the cell
+        self.told_kind = nn.Linear(shape.hidden, len(words.KINDS))    # what that cell shows: a switch that is on, a star
+        self.told_name = nn.Parameter(torch.full((shape.hidden,), 3.0))    # and the pieces of its name, by the decoder's own embeddings
+        self.compared = nn.Linear(shape.hidden, 8)    # boxes of both things from the state of a token that compares them
+        self.copy = nn.Parameter(torch.full((shape.hidden,), 3.0))         # the next piece from the state of a token that copies it
+        self.quote = nn.Parameter(torch.full((shape.hidden,), 3.0))        # the same where it comes from a text before the question
+        self.space = nn.Parameter(torch.zeros(shape.hidden))               # what a space before a piece adds to its embedding
         self.characters = nn.Linear(shape.vision_hidden, 4 * len(words.CHARACTERS))
         self.name = nn.Parameter(torch.full((shape.hidden,), 3.0))
 
-    def carried(self, resting, guides, visual, box, length) -> tuple[dict, dict]:
-        """(losses, mean errors): does a cell's place reach the decoder's upper layers, and the tokens that look at the cell?
+    def carried(self, resting, guides, visual, target, length, embedding) -> tuple[dict, dict]:
+        """(losses, mean errors and shares): do a cell's place, kind and name reach the decoder's upper layers, and the tokens that look at the cell?
 
-        resting: as `read` leaves it; guides: by slot; visual [cells]: flat indices; box [cells, 4], -1: none; length: of a
-        sequence. All are needed: attention may rest on the right cell for hundreds of steps before anything of its place comes over.
+        resting: as `read` leaves it; guides: by slot; visual [cells]: flat indices; target: of the heads, box [.., cells, 4] with -1: none;
+        length: of a sequence. All are needed: attention may rest on the right cell for hundreds of steps before anything of it comes over.
         """
-        box = box.flatten(0, 1)
+        box, kind = target["box"].flatten(0, 1), target["kind"].flatten()
         cell = torch.full((int(visual.max()) + length + 1,), -1)
         cell[visual] = torch.arange(len(visual))
         loss, error = {}, {}
@@ -253,11 +260,57 @@ class Heads(nn.Module):
                 tokens, rest = guides[slot]
                 rows = cell[tokens // length * length + rest.int().argmax(1)]
             known = (rows >= 0) & (box[rows, 0] >= 0)
-            guess = head(F.rms_norm(resting[states][known], resting[states].shape[-1:], eps=EPSILON))
+            if slot == "find":
+                box_of = torch.full((len(guides["find"][1][0]) * (int(tokens.max()) // length + 1), 4), -1.0)
+                box_of[tokens[known]] = box[rows[known]] / 1000
+                loss |= self._compared(resting, guides, box_of, length)
+            if not known.any():
+                continue
+            state = F.rms_norm(resting[states][known], resting[states].shape[-1:], eps=EPSILON)
             wanted = box[rows[known]] / 1000
+            guess = head(state)
             loss[name] = 8 * F.smooth_l1_loss(guess, wanted, beta=0.03)
             error[f"error {name}"] = (guess - wanted).abs().mean().detach()
+            if slot == "aim":
+                wanted, logits = kind[rows[known]], self.told_kind(state)
+                loss["told kind"] = 0.4 * F.cross_entropy(logits, wanted)
+                error["told kind"] = (logits.argmax(-1) == wanted).float().mean().detach()
+                pieces = target["pieces"].flatten(0, 1)[rows[known]]
+                has = pieces[:, 0] >= 0
+                if has.any():
+                    logits = F.linear(state[has] * self.told_name, embedding)
+                    chosen = logits.log_softmax(-1).gather(1, pieces[has].clamp(min=0))
+                    loss["told name"] = -0.2 * (chosen * (pieces[has] >= 0)).sum() / (pieces[has] >= 0).sum()
+                    error["told name"] = (logits.argmax(-1, keepdim=True) == pieces[has]).any(1).float().mean().detach()
         return loss, error
+
+    def _compared(self, resting, guides, box_of, length) -> dict:
+        """The loss of both boxes at a token that compares two names; box_of [tokens, 4]: of each name's last token, -1: none."""
+        if "compared" not in resting or "recall" not in guides:
+            return {}
+        (tokens, rest), (recalling, recalled) = guides["other"], guides["recall"]
+        first = torch.full((len(box_of),), -1)
+        recalling, recalled = recalling[recalling < len(first)], recalled[recalling < len(first)]
+        first[recalling] = recalling // length * length + recalled.int().argmax(1)
+        inside = tokens < len(first)
+        tokens, rest = tokens[inside], rest[inside]
+        wanted = torch.cat((box_of[first[tokens]], box_of[tokens // length * length + rest.int().argmax(1)]), 1)
+        known = (first[tokens] >= 0) & (wanted >= 0).all(1)
+        if not known.any():
+            return {}
+        state = resting["compared"][inside][known]
+        return {"compared": 8 * F.smooth_l1_loss(self.compared(F.rms_norm(state, state.shape[-1:], eps=EPSILON)), wanted[known], beta=0.03)}
+
+    def copying(self, slot, state, wanted, embedding, spaced) -> tuple[dict, dict]:
+        """(losses, shares right): does the piece to copy arrive, in the embeddings' own terms? state [n, hidden], wanted: ids [n].
+
+        spaced: ids [2, pairs] of pieces with a space before them and without. They get the same distance all, so that a word copied
+        from after a space to after a quotation mark is one shift and not a table of the vocabulary.
+        """
+        logits = F.linear(F.rms_norm(state, state.shape[-1:], getattr(self, slot), EPSILON), embedding)
+        apart = (embedding[spaced[0]] - embedding[spaced[1]] - self.space).square().mean() / embedding.detach().square().mean()
+        right = (logits.argmax(-1) == wanted).float().mean().detach()
+        return {slot: F.cross_entropy(logits, wanted), "space": 0.3 * apart}, {f"right {slot}": right, "space": apart.detach()}
 
     def losses(self, last, merged, target, embedding=None) -> tuple[dict, dict]:
         """(losses, accuracies) by head for one batch of equal pictures."""

@@ -24,19 +24,19 @@ RATE_MIN = 0.6     # a task that the examination finds right less often gets no 
 # title, scene kind, question kind, exact question (None: any), elements in the scene (low, high)
 WANTED = [
     ("What is in this picture?", "shapes", "describe", "What is in this picture?", (2, 3)),
-    ("What colour is it?", "shapes", "colour", "What colour is the {shape}?", (2, 3)),
-    ("What colour is the background?", "shapes", "background", "What colour is the background?", (1, 3)),
     ("Where is it?", "shapes", "locate", "Where is the {name}?", (2, 3)),
-    ("Which shape is it?", "shapes", "shape", "What shape is {colour}?", (1, 3)),
     ("How many shapes?", "shapes", "count", "How many shapes are there?", (2, 3)),
-    ("Is it there?", "shapes", "exists", None, (2, 3)),
-    ("Above or below?", "shapes", "relation", None, (2, 3)),
-    ("One colour of three", "shapes", "colour", "What colour is the {shape}?", (3, 3)),
-    ("The colour of one shape", "shapes", "colour", "What is the colour of the {shape}?", (1, 1)),
-    ("Which is the largest?", "shapes", "largest", None, (2, 3)),
-    ("What is behind it?", "shapes", "background", "What color is the background?", (2, 3)),
+    ("Find everything", "shapes", "all boxes", "Find all objects and give their boxes.", (3, 4)),
+    ("Is it on?", "settings", "switch state", None, (3, 5)),
+    ("Where is the switch?", "settings", "locate", None, (3, 5)),
     ("List the settings", "settings", "list", "List the settings.", (3, 5)),
     ("What does the sign say?", "sign", "read", "What does the sign say?", (1, 1)),
+    ("Above or below?", "shapes", "relation", None, (2, 3)),
+    ("Which shape is it?", "shapes", "shape", "What shape is {colour}?", (1, 3)),
+    ("What colour is it?", "shapes", "colour", "What colour is the {shape}?", (2, 3)),
+    ("Is it there?", "shapes", "exists", None, (2, 3)),
+    ("Which is the largest?", "shapes", "largest", None, (2, 3)),
+    ("What colour is the background?", "shapes", "background", "What colour is the background?", (1, 3)),
 ]
 MARKS = ("<!-- figures -->", "<!-- end of figures -->")
 THINKING_MARKS = ("<!-- figures of the Thinking checkpoint -->", "<!-- end of figures of the Thinking checkpoint -->")
@@ -112,7 +112,7 @@ def write(answerers, out: Path, about: str, figures: dict) -> int:
         if not found or len(entries) == 6:
             continue
         image, q = found
-        file = folder / f"{len(entries) + 1}-{kind}-{question_kind}.png"
+        file = folder / f"{len(entries) + 1}-{kind}-{question_kind.replace(' ', '-')}.png"
         image.save(file, optimize=True)
         if file.stat().st_size > BYTES_MAX:
             image.quantize(128).save(file, optimize=True)

@@ -59,5 +59,11 @@ class Codec:
         """The characters (first, past the last) of each token of `text`."""
         return tuple(self.tokenizer.encode(text, add_special_tokens=False).offsets)
 
+    def spaced(self) -> list[list[int]]:
+        """[with, without]: ids of the pieces that there are with a space before them and without."""
+        vocabulary = self.tokenizer.get_vocab()
+        pairs = [(i, vocabulary[piece[1:]]) for piece, i in vocabulary.items() if piece.startswith("Ġ") and piece[1:] in vocabulary]
+        return [list(side) for side in zip(*sorted(pairs))]
+
     def decode(self, ids) -> str:
         return self.tokenizer.decode(list(ids), skip_special_tokens=False)

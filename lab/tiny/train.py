@@ -89,6 +89,7 @@ class Trainer:
         begun = self.file.exists() or (self.folder / "state.pt").exists()
         self.model = models.build(plan.shape, self.codec.ids, text.VOCABULARY, plan.seed, start=not begun)
         self.heads = models.Heads(plan.shape)
+        self.spaced = torch.tensor(self.codec.spaced())
         self.forward = models.Forward(self.model)
         self.lessons = lessons.Lessons(plan, self.codec, self.folder)
         self.rank, self.ranks, self.step, self.seconds, self.ends = 0, ranks, 0, 0.0, None
@@ -166,11 +167,19 @@ class Trainer:
             hidden = self.forward.read(part["ids"], part["positions"], part["mask"], visual if seen else None, merged, deep,
                                        part["guides"] if phase.guided else None, resting)
             if "cells" in resting and "heads" in part and phase.auxiliary:
-                carried, errors = self.heads.carried(resting, part["guides"], visual, part["heads"]["box"], part["ids"].shape[1])
+                carried, errors = self.heads.carried(resting, part["guides"], visual, part["heads"], part["ids"].shape[1],
+                                                     self.model.model.language_model.embed_tokens.weight)
                 for name, value in carried.items():
                     loss = loss + phase.guided * value
                 for name, value in errors.items():
                     report.setdefault(name, []).append(float(value))
+            for slot, states in (("copy", "copied"), ("quote", "quoted")):
+                if states in resting and phase.auxiliary:
+                    lost, right = self.heads.copying(slot, resting[states], part["targets"].flatten()[part["guides"][slot][0]],
+                                                     self.model.model.language_model.embed_tokens.weight, self.spaced)
+                    loss = loss + phase.guided * sum(lost.values())
+                    for name, value in right.items():
+                        report.setdefault(kind + name, []).append(float(value))
             for slot, logarithm in ((s, r) for s, r in resting.items() if s in guides.SLOTS):
                 loss = loss - phase.guided * logarithm.mean()
                 report.setdefault(f"{kind}look {slot}", []).append(float(logarithm.detach().exp().mean()))
