@@ -60,5 +60,5 @@ def questions(rng: random.Random, count: int) -> list[Question]:
             found.append(Question("sum", text, f"{a} {sign} {b} = {result}.", about=(a, sign, b)))
         else:
             word = rng.choice(words.TRAIN_WORDS + words.SETTINGS) if rng.random() < 0.7 else words.invented(rng)
-            found.append(Question("repeat", rng.choice([f"Repeat the word {word}.", f"Say {word}.", f'Say "{word}".']), word, about=(word,)))
+            found.append(Question("repeat", rng.choice([f'Repeat the word "{word}".', f'Say "{word}".', f'Repeat: "{word}"']), word, about=(word,)))
     return found

@@ -13,7 +13,7 @@ pytest.importorskip("PIL")
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from lab.tiny import config, fonts, guides, lessons, model, questions, scenes, text  # noqa: E402
+from lab.tiny import chat, config, fonts, guides, lessons, model, questions, scenes, several, text, words  # noqa: E402
 from lab.tiny.question import Question  # noqa: E402
 
 try:
@@ -102,3 +102,44 @@ def test_measured_attention_is_that_of_transformers(codec):
         tokens, rest = batch["guides"][slot]
         want = (layers[layer][0, number][tokens] * rest[:, :len(s.ids)]).sum(-1)
         assert torch.allclose(logarithm.exp(), want, atol=1e-5)
+
+
+def test_a_name_is_copied_with_a_space_before_it_and_without(codec):
+    asked, answer = "Locate the Mouse row.", '[{"label":"Mouse row","bbox_2d":[1,2,3,4]}]'
+    found = guides.copies(codec, asked, 0, answer, 100)
+    pairs = {(codec.decode([codec.encode(asked)[source]]), codec.decode([codec.encode(answer)[token + 1 - 100]])) for _, token, (source,) in found}
+    assert (" Mouse", "Mouse") in pairs or any(a.strip() == b.strip() and "Mouse".startswith(b.strip()) for a, b in pairs)
+    spaced, plain = codec.spaced()
+    assert len(spaced) > 400 and all(codec.decode([a]) == " " + codec.decode([b]) for a, b in list(zip(spaced, plain))[::50])
+
+
+def test_a_planted_fact_is_quoted_piece_by_piece_over_any_distance(codec):
+    for seed in range(5):
+        rng = random.Random(seed)
+        head, asked = chat.recall(rng, 9, words.invented)
+        s = lessons.sequence(codec, rng, asked, head=head, room=8000)
+        assert s.ids[s.head:s.head + len(codec.encode(head))] == list(codec.encode(head))
+        span = [p[0] for p in s.positions[s.head:s.asked[0][0] + 1]]
+        assert span == sorted(span) and span[-1] - span[0] - len(codec.encode(head)) == 8000
+        for at, start, q in s.asked:
+            found = guides.guide_recall(q, (s.head, codec.spans(head), head), (at, codec.spans(q.text)), (start, codec.spans(q.answer)))
+            quotes = [(token, rest) for slot, token, rest in found if slot == "quote"]
+            assert quotes and all(s.ids[rest[0]] == s.ids[token + 1] for token, rest in quotes)
+            assert codec.decode([s.ids[token + 1] for token, _ in quotes]).strip() == q.about[1]
+
+
+def test_questions_about_several_pictures_look_at_the_right_one(codec):
+    rng, grid = random.Random(3), (5, 5)
+    made = [scenes.make(kind, rng, 160, 160, FONTS) for kind in ("shapes", "shapes", "settings")]
+    boxes = [scenes.targets(s)["box"].tolist() for s in made]
+    asked = several.ask(made, rng)
+    assert {q.kind for q, _ in asked} >= {"which picture", "pictures", "which kind"}
+    s = lessons.several_sequence(codec, asked, lambda visual, i: guides.of_picture(made[i], boxes[i], visual), grid, 3)
+    assert len(s.visual) == 75 and max(s.visual) < s.asked[0][0]
+    owner = {token: picture for picture in range(3) for token in s.visual[picture * 25:(picture + 1) * 25]}
+    wanted = {}
+    for (at, start, q), (_, picture) in zip(s.asked, asked):
+        for token in (*range(at, at + len(codec.encode(q.text))), *range(start - 1, start + len(codec.encode(q.answer)))):
+            wanted[token] = picture
+    looks = [(token, rest) for slot, token, rest in s.guides if slot in ("find", "aim") and rest != guides.NOWHERE]
+    assert len(looks) > 30 and all({owner[t] for t in rest} == {wanted[token]} for token, rest in looks)
