@@ -52,9 +52,9 @@ class Item:
     image: Image.Image | clips.Clip | None = None
 
 
-def held_out(count: int, seed: int = SEED, kinds=None, pages: Path | None = None) -> list[Item]:
+def held_out(count: int, seed: int = SEED, kinds=None, pages: Path | None = None, toolkit: Path | None = None) -> list[Item]:
     """`count` questions for each row of the table; kinds: only these scene kinds (and `text`), None: all; pages: scenes that
-    a browser drew (rows `browser, …`).
+    a browser drew (rows `browser, …`), toolkit: that Qt drew (rows `toolkit, …`).
 
     Each kind has its own random sequence, so a part of the table equals the same part of the whole."""
     rows = {}
@@ -94,10 +94,11 @@ def held_out(count: int, seed: int = SEED, kinds=None, pages: Path | None = None
         scene = scenes.make(kind, rng, *rng.choice(SCREEN_SIZES), paths)
         for q in {q.kind: q for q in actions.ask(scene, rng)}.values():
             offer(q.kind, Item(q.kind, q, Image.fromarray(scene.image)))
-    for scene in browser.Store(pages).all() if pages else ():
+    drawn = [(by, scene) for by, folder in (("browser", pages), ("toolkit", toolkit)) if folder for scene in browser.Store(folder).all()]
+    for by, scene in drawn:
         if scene.kind in wanted_kinds:
             rng, image = random.Random(f"{seed}/{scene.kind}/{scene.elements[0].box}"), Image.fromarray(scene.image)
-            name = f"browser, {'few ' if scene.kind == 'shapes' and len(scene.elements) <= 3 else ''}{scene.kind}"
+            name = f"{by}, {'few ' if scene.kind == 'shapes' and len(scene.elements) <= 3 else ''}{scene.kind}"
             for q in {q.kind: q for q in questions.ask(scene, rng)}.values():
                 offer(f"{name}: {q.kind}", Item(f"{name}: {q.kind}", q, image))
     if "clips" in wanted_kinds:
@@ -288,9 +289,9 @@ def score(item: Item, answer: str) -> dict[str, float]:
     return {"exact": exact}
 
 
-def examine(answerer, count: int, seed: int = SEED, show: int = 0, kinds=None, pages=None) -> dict:
+def examine(answerer, count: int, seed: int = SEED, show: int = 0, kinds=None, pages=None, toolkit=None) -> dict:
     """{row: {figure: mean, "n": questions}} of an answerer."""
-    items = held_out(count, seed, kinds, pages)
+    items = held_out(count, seed, kinds, pages, toolkit)
     items.sort(key=lambda i: (i.image is None, len(i.question.answer)))
     figures, shown = {}, {}
     for start in range(0, len(items), BATCH):
@@ -334,10 +335,12 @@ def main(arguments=None) -> None:
     parser.add_argument("--show", type=int, default=0, help="answers to print for each row")
     parser.add_argument("--kinds", nargs="*", help="only these: " + " ".join([*questions.MAKERS, "actions", "several", "text", "recall", "clips (server only)"]))
     parser.add_argument("--pages", type=Path, help="a folder that lab.tiny.browser filled with --held-out")
+    parser.add_argument("--toolkit", type=Path, help="a folder that lab.tiny.toolkit filled with --held-out")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args(arguments)
     began = time.time()
-    results = examine(ServerAnswerer(args.server, args.name) if args.server else Answerer(args.model), args.count, args.seed, args.show, args.kinds, args.pages)
+    results = examine(ServerAnswerer(args.server, args.name) if args.server else Answerer(args.model), args.count, args.seed, args.show, args.kinds, args.pages,
+                      args.toolkit)
     print(table(results))
     print(f"{sum(f['n'] for f in results.values())} questions, {time.time() - began:.0f} s, seed {args.seed}")
     if args.json:

@@ -233,8 +233,9 @@ class Heads(nn.Module):
         self.kept = nn.Linear(shape.hidden, 4)        # the same from a cell's state deep in the decoder
         self.named = nn.Linear(shape.hidden, 4)       # the same from the state of a name that has just found its cell
         self.told = nn.Linear(shape.hidden, 4)        # the same from the state of a token that has just aimed at the cell
-        self.told_kind = nn.Linear(shape.hidden, len(words.KINDS))    # what that cell shows: a switch that is on, a star
-        self.told_name = nn.Parameter(torch.full((shape.hidden,), 3.0))    # and the pieces of its name, by the decoder's own embeddings
+        # What a cell shows (a switch that is on, a star) and the pieces of its name, by the decoder's own embeddings, at both of these states.
+        self.kept_kind, self.told_kind = nn.Linear(shape.hidden, len(words.KINDS)), nn.Linear(shape.hidden, len(words.KINDS))
+        self.kept_name, self.told_name = nn.Parameter(torch.full((shape.hidden,), 3.0)), nn.Parameter(torch.full((shape.hidden,), 3.0))
         self.compared = nn.Linear(shape.hidden, 8)    # boxes of both things from the state of a token that compares them
         self.copy = nn.Parameter(torch.full((shape.hidden,), 3.0))         # the next piece from the state of a token that copies it
         self.quote = nn.Parameter(torch.full((shape.hidden,), 3.0))        # the same where it comes from a text before the question
@@ -271,18 +272,25 @@ class Heads(nn.Module):
             guess = head(state)
             loss[name] = 8 * F.smooth_l1_loss(guess, wanted, beta=0.03)
             error[f"error {name}"] = (guess - wanted).abs().mean().detach()
-            if slot == "aim":
-                wanted, logits = kind[rows[known]], self.told_kind(state)
-                loss["told kind"] = 0.4 * F.cross_entropy(logits, wanted)
-                error["told kind"] = (logits.argmax(-1) == wanted).float().mean().detach()
-                pieces = target["pieces"].flatten(0, 1)[rows[known]]
-                has = pieces[:, 0] >= 0
-                if has.any():
-                    logits = F.linear(state[has] * self.told_name, embedding)
-                    chosen = logits.log_softmax(-1).gather(1, pieces[has].clamp(min=0))
-                    loss["told name"] = -0.2 * (chosen * (pieces[has] >= 0)).sum() / (pieces[has] >= 0).sum()
-                    error["told name"] = (logits.argmax(-1, keepdim=True) == pieces[has]).any(1).float().mean().detach()
+            if name in ("kept", "told"):
+                self._shown(name, state, kind[rows[known]], target["pieces"].flatten(0, 1)[rows[known]], embedding, loss, error)
         return loss, error
+
+    def _shown(self, name, state, kind, pieces, embedding, loss, error):
+        """Adds the losses of what a cell shows, of its switch's state apart (most things are no switches), and of its name's pieces."""
+        logits = getattr(self, f"{name}_kind")(state)
+        loss[f"{name} kind"] = 0.4 * F.cross_entropy(logits, kind)
+        error[f"{name} kind"] = (logits.argmax(-1) == kind).float().mean().detach()
+        switches = (kind == words.KINDS.index("on")) | (kind == words.KINDS.index("off"))
+        if switches.any():
+            loss[f"{name} switch"] = 1.5 * F.cross_entropy(logits[switches], kind[switches])
+            error[f"{name} switch"] = (logits.argmax(-1) == kind)[switches].float().mean().detach()
+        has = pieces[:, 0] >= 0
+        if has.any():
+            logits = F.linear(state[has] * getattr(self, f"{name}_name"), embedding)
+            chosen = logits.log_softmax(-1).gather(1, pieces[has].clamp(min=0))
+            loss[f"{name} name"] = -0.2 * (chosen * (pieces[has] >= 0)).sum() / (pieces[has] >= 0).sum()
+            error[f"{name} name"] = (logits.argmax(-1, keepdim=True) == pieces[has]).any(1).float().mean().detach()
 
     def _compared(self, resting, guides, box_of, length) -> dict:
         """The loss of both boxes at a token that compares two names; box_of [tokens, 4]: of each name's last token, -1: none."""

@@ -84,7 +84,7 @@ def _relation(rng, scene, names):
     if rng.random() < 0.3:
         return Question("relation", f"Is the {a.name} {sides[0]} or {sides[1]} the {b.name}?",
                         f"The {a.name} is {true} the {b.name}.", about=(a, b, i))
-    return Question("relation", question, f"{'Yes' if asked == true else 'No'}, the {a.name} is {true} the {b.name}.", about=(a, b, i))
+    return Question("relation", question, f"The {a.name} is {true} the {b.name}.", about=(a, b, i))    # a yes or no would come before either name has found its place
 
 
 def _sign_questions(rng, scene):

@@ -196,7 +196,8 @@ def targets(scene: Scene) -> dict[str, np.ndarray]:
 
     for e in scene.elements:
         at = cover(e.box, 0.35 if e.kind != "text" else 0.2)
-        kind[at], box[at] = words.KINDS.index(e.kind), scene.relative(e.box)
+        shown = e.kind if e.kind != "checkbox" else "on" if e.on else "off"
+        kind[at], box[at] = words.KINDS.index(shown), scene.relative(e.box)
         label[at] = words.LABELS.index(e.name) if e.name in _LABEL_SET else 0
         colour[at] = words.COLOUR_NAMES.index(e.colour) if e.colour else 0
         if e.switch:

@@ -23,9 +23,7 @@ def settings(rng, scene):
         if e.switch:
             q.append(Question("switch state", rng.choice([f"Is {e.name} on?", f"Is {e.name} enabled?", f"Is {e.name} turned on?",
                                                           f"Is {e.name} on or off?"]),
-                              f"{'Yes' if e.on else 'No'}, {e.name} is {'on' if e.on else 'off'}.", about=(e,)))
-            if q[-1].text.endswith("off?"):
-                q[-1].answer = f"{e.name} is {'on' if e.on else 'off'}."
+                              f"The {e.name} switch is {'on' if e.on else 'off'}.", about=(e,)))    # the name first: its token finds what the word after it tells
             if pick < 0.6:
                 q.append(locate(rng, scene, e.switch, f"{e.name} switch"))
         if pick > 0.4:
@@ -100,7 +98,7 @@ def form(rng, scene):
         q.append(Question("value", rng.choice([f"What is in the {e.name} field?", f"What is the value of {e.name}?"]),
                           f"{e.value}" if e.value else f"The {e.name} field is empty.", about=(e,)))
     for e in ticks:
-        q.append(Question("switch state", f'Is "{e.name}" checked?', f"{'Yes' if e.on else 'No'}, {e.name} is {'checked' if e.on else 'not checked'}.", about=(e,)))
+        q.append(Question("switch state", f'Is "{e.name}" checked?', f"The {e.name} checkbox is {'checked' if e.on else 'not checked'}.", about=(e,)))
         q.append(locate(rng, scene, e.box, f"{e.name} checkbox"))
     for e in buttons:
         q.append(locate(rng, scene, e.box, f"{e.name} button"))
