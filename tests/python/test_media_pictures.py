@@ -20,23 +20,37 @@ def oriented(kind: str, turn: int, **options) -> bytes:
     return saved(RGB, kind, exif=exif, **options)
 
 
+def tag(kind: bytes, body: bytes) -> bytes:
+    return kind + b"\0\0\0\0" + body
+
+
+def xyz(*values: float) -> bytes:
+    return tag(b"XYZ ", b"".join(struct.pack(">i", round(v * 65536)) for v in values))
+
+
+def curve(gamma: float) -> bytes:
+    return tag(b"curv", struct.pack(">IH", 1, round(gamma * 256)))
+
+
 def wide_gamut() -> bytes:
     """An ICC profile of other primaries than sRGB's: Display P3 by its numbers, matrix and curve."""
-    def tag(kind: bytes, body: bytes) -> bytes:
-        return kind + b"\0\0\0\0" + body
-    def xyz(*values: float) -> bytes:
-        return tag(b"XYZ ", b"".join(struct.pack(">i", round(v * 65536)) for v in values))
-    curve = tag(b"curv", struct.pack(">IH", 1, round(2.2 * 256)))
-    text = tag(b"desc", struct.pack(">I", 3) + b"P3\0" + bytes(4 + 4 + 2 + 1 + 67))
-    tags = {b"desc": text, b"cprt": tag(b"text", b"none\0"), b"wtpt": xyz(0.95045, 1, 1.08905), b"rXYZ": xyz(0.51512, 0.2412, -0.00105),
-            b"gXYZ": xyz(0.29198, 0.69225, 0.04189), b"bXYZ": xyz(0.1571, 0.06657, 0.78407), b"rTRC": curve, b"gTRC": curve, b"bTRC": curve}
+    return profile(b"RGB ", {b"wtpt": xyz(0.95045, 1, 1.08905), b"rXYZ": xyz(0.51512, 0.2412, -0.00105), b"gXYZ": xyz(0.29198, 0.69225, 0.04189),
+                             b"bXYZ": xyz(0.1571, 0.06657, 0.78407), b"rTRC": curve(2.2), b"gTRC": curve(2.2), b"bTRC": curve(2.2)})
+
+
+def linear_grey() -> bytes:
+    return profile(b"GRAY", {b"wtpt": xyz(0.9642, 1, 0.8249), b"kTRC": curve(1)})
+
+
+def profile(space: bytes, tags: dict[bytes, bytes]) -> bytes:
+    tags = {b"desc": tag(b"desc", struct.pack(">I", 3) + b"xx\0" + bytes(4 + 4 + 2 + 1 + 67)), b"cprt": tag(b"text", b"none\0"), **tags}
     table, bodies, at = b"", b"", 128 + 4 + 12 * len(tags)
     for name, body in tags.items():
         body += bytes(-len(body) % 4)
         table += struct.pack(">4sII", name, at + len(bodies), len(body))
         bodies += body
     size = at + len(bodies)
-    head = struct.pack(">I4sI4s4s4s", size, b"lcms", 0x02400000, b"mntr", b"RGB ", b"XYZ ") + bytes(12) + b"acsp" + bytes(28)
+    head = struct.pack(">I4sI4s4s4s", size, b"lcms", 0x02400000, b"mntr", space, b"XYZ ") + bytes(12) + b"acsp" + bytes(28)
     head += struct.pack(">iii", 63190, 65536, 54061)
     return head + bytes(128 - len(head)) + struct.pack(">I", len(tags)) + table + bodies
 
@@ -73,10 +87,11 @@ def pictures() -> dict[str, bytes]:
               "tiff jpeg": saved(RGB, "TIFF", compression="jpeg"), "tiff fax": saved(GREY.convert("1"), "TIFF", compression="group4"),
               "tiff many strips": saved(RGB, "TIFF", compression="tiff_lzw", strip_size=W * 3 * 5), "tiff big": saved(RGB, "TIFF", big_tiff=True),
               "tiff pages": saved(RGB, "TIFF", save_all=True, append_images=[RED])}
-    profile = wide_gamut()
+    profile, grey_profile = wide_gamut(), linear_grey()
     files |= {"jpeg p3": saved(RGB, "JPEG", quality=95, icc_profile=profile), "png p3": saved(RGB, "PNG", icc_profile=profile),
               "png p3 alpha": saved(RGBA, "PNG", icc_profile=profile), "webp p3": saved(RGB, "WEBP", lossless=True, icc_profile=profile),
               "tiff p3": saved(RGB, "TIFF", icc_profile=profile), "png p3 palette": saved(palette, "PNG", icc_profile=profile)}
+    files |= {f"{kind} grey profile".lower(): saved(GREY, kind, icc_profile=grey_profile) for kind in ("PNG", "JPEG", "TIFF")}
     return files
 
 
@@ -134,6 +149,14 @@ def test_srgb_profile_changes_nothing():
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     plain, tagged = decoded_pictures([saved(RGB, "PNG"), saved(RGB, "PNG", icc_profile=profile)])
     assert np.array_equal(plain, tagged) and np.array_equal(plain, np.asarray(RGB))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_grey_profile_beside_alpha(kind):
+    """Pillow converts no grey with alpha by a profile: the grey alone, then the alpha."""
+    plain, tagged = decoded_pictures([saved(GREY, kind, icc_profile=linear_grey()), saved(Image.merge("LA", (GREY, LA.getchannel("A"))), kind, icc_profile=linear_grey())])
+    want = Image.alpha_composite(Image.new("RGBA", GREY.size, (255, 255, 255, 255)), Image.merge("RGBA", (*Image.fromarray(plain).split(), LA.getchannel("A"))))
+    assert np.array_equal(tagged, np.asarray(want.convert("RGB")))
 
 
 def test_broken_profile_counts_as_none():

@@ -94,15 +94,20 @@ static void convert_row(const png_job *job, uint8_t *rgb, uint8_t *row) {
         weft_compose_on_white(rgb, row, width);
     else
         for (int64_t x = 0; x < width; x++, rgb += 3) {
-            uint8_t value;
+            uint8_t value, alpha = 255;
             if (job->wide) {
                 const uint8_t *sample = row + x * 2 * job->channels;
                 value = saturate16(sample);
-                if (job->channels == 2) value = weft_blend_on_white(value, sample[2]);
+                if (job->channels == 2) alpha = sample[2];
             } else {
-                value = job->channels == 1 ? row[x] : weft_blend_on_white(row[2 * x], row[2 * x + 1]);
+                if (job->channels == 2) alpha = row[2 * x + 1];
+                value = row[job->channels * x];
             }
-            rgb[0] = rgb[1] = rgb[2] = value;
+            if (job->colour && !job->wide)
+                weft_colour_expand(job->colour, rgb, &value, 1);
+            else
+                rgb[0] = rgb[1] = rgb[2] = value;
+            for (int c = 0; job->channels == 2 && c < 3; c++) rgb[c] = weft_blend_on_white(rgb[c], alpha);
         }
 }
 

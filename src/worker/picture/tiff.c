@@ -201,7 +201,10 @@ static void convert_row(const tiff_job *job, uint16_t *const map[3], uint32_t y,
         }
         if (job->bits < 8) grey = grey * 255 / ((1u << job->bits) - 1);
         if (job->photometric == PHOTOMETRIC_MINISWHITE && job->bits <= 8) grey = 255 - grey;
-        memset(v, (int)grey, 3);
+        if (job->colour)
+            weft_colour_expand(job->colour, v, &(uint8_t){(uint8_t)grey}, 1);
+        else
+            memset(v, (int)grey, 3);
     }
     if (base == 4) {
         for (uint32_t x = 0; x < job->width && !job->colour; x++)
@@ -214,7 +217,7 @@ static void convert_row(const tiff_job *job, uint16_t *const map[3], uint32_t y,
     }
     for (uint32_t x = 0; x < job->width && job->premultiplied; x++)
         for (int c = 0; c < 3; c++) values[3 * (size_t)x + (size_t)c] = undo_premultiplication(values[3 * (size_t)x + (size_t)c], sample(job, y, x, job->alpha));
-    weft_colour_apply(job->colour, values, job->width, 3);
+    if (job->photometric == PHOTOMETRIC_RGB || job->photometric == PHOTOMETRIC_PALETTE) weft_colour_apply(job->colour, values, job->width, 3);
     for (uint32_t x = 0; x < job->width && job->alpha >= 0; x++)
         for (int c = 0; c < 3; c++) values[3 * (size_t)x + (size_t)c] = weft_blend_on_white(values[3 * (size_t)x + (size_t)c], sample(job, y, x, job->alpha));
     memcpy(rgb, values, (size_t)job->width * 3);
@@ -254,7 +257,8 @@ static weft_status decode(tiff_job *job, const weft_picture_source *source, weft
     if (source->probe) return WEFT_OK;
     uint32_t size = 0;
     void *profile = NULL;
-    int components = job->photometric == PHOTOMETRIC_RGB || job->photometric == PHOTOMETRIC_PALETTE ? 3 : job->photometric == PHOTOMETRIC_SEPARATED ? 4 : 0;
+    int components = job->photometric == PHOTOMETRIC_RGB || job->photometric == PHOTOMETRIC_PALETTE ? 3 : job->photometric == PHOTOMETRIC_SEPARATED ? 4 : 1;
+    if (components == 1 && job->bits > 8) components = 0; /* wide grey is saturated, not shown */
     if (plain && components && TIFFGetField(job->tiff, TIFFTAG_ICCPROFILE, &size, &profile)) job->colour = weft_colour_open(profile, size, components);
     WEFT_TRY(weft_image_allocate(image, job->width, job->height, 3, job->err));
     return plain ? convert_plain(job, image) : convert_other(job, image);
