@@ -125,7 +125,8 @@ weft_status weft_media_frame_begin(weft_media_session *session, weft_error *err)
 const uint8_t *weft_media_frame(const weft_media_session *session, int64_t *index);
 
 /* The published processor's choice: n = (int)(total / native_fps * fps), clamped to [min, max] and total; indices are
- * linspace(0, total-1, n) rounded half to even. Writes at most max_frames indices, returns n. */
+ * linspace(0, total-1, n) rounded half to even; num_frames, where stated, is n whatever total is. Writes at most max_frames indices,
+ * returns n. */
 int64_t weft_video_sample_indices(int64_t total, double native_fps, const weft_video_sampling *sampling,
                                   int64_t *indices);
 

@@ -189,6 +189,7 @@ static weft_status ask_plan(weft_media_session *s, weft_error *err) {
     weft_video_sampling *p = &s->sampling;
     if (p->max_frames <= 0 || p->max_frames > s->limits.frames_max) p->max_frames = s->limits.frames_max;
     if (p->min_frames > p->max_frames) p->min_frames = p->max_frames;
+    if (p->num_frames > p->max_frames) p->max_frames = p->num_frames < s->limits.frames_max ? p->num_frames : s->limits.frames_max;
     weft_wire wire = {.type = WEFT_WIRE_SAMPLE, .n = {p->num_frames, p->min_frames, p->max_frames}, .x = {p->fps, p->start_seconds, p->end_seconds}};
     return ask(s, CLIPS, CLIP_PLAN, &wire, -1, s->limits.seconds_max, err);
 }

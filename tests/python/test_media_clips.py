@@ -1,6 +1,7 @@
 """Clips through the program: the frames that the published processor samples, as ffmpeg decodes them, at the times that ffprobe
 prints. Clips are made by ffmpeg here; 96 x 64 pixels within the budget are not resized."""
 import math
+import struct
 import subprocess
 from fractions import Fraction
 
@@ -63,6 +64,9 @@ CLIPS = {
     "variable rate": ("v.mkv", (*SOURCE, *X264, "-vf", "select='not(mod(n\\,3))+gt(n\\,40)',setpts=N/(12*TB)+gt(N\\,12)*0.6/TB", "-fps_mode", "vfr")),
     "one and a half seconds": ("s.mp4", (*SOURCE, *X264, "-t", "1.5")),
     "odd": ("d.mp4", (*SOURCE, *X264, "-t", "2.6")),
+    "huffyuv": ("f.avi", (*SOURCE, "-c:v", "huffyuv")),
+    "quicktime animation": ("q.mov", (*SOURCE, "-c:v", "qtrle")),
+    "prores": ("p.mov", (*SOURCE, "-c:v", "prores_ks")),
 }
 
 
@@ -98,7 +102,7 @@ def test_edit_list_hides_frames(tmp_path):
     check(path, [times[i] for i in shown], frames[-len(shown):])
 
 
-@pytest.mark.parametrize("options", [{"fps": 0.5}, {"fps": 4.0}, {"num_frames": 5}, {"min_frames": 16}, {"max_frames": 6}, {"fps": 100.0, "max_frames": 50}], ids=str)
+@pytest.mark.parametrize("options", [{"fps": 0.5}, {"fps": 4.0}, {"num_frames": 5}, {"num_frames": 90}, {"num_frames": 9, "max_frames": 6}, {"min_frames": 16}, {"max_frames": 6}, {"fps": 100.0, "max_frames": 50}], ids=str)
 def test_sampling_options(options, tmp_path):
     path = tmp_path / "a.mp4"
     ffmpeg(*SOURCE, *X264, str(path))
@@ -123,6 +127,36 @@ def test_far_frames_are_reached_by_seeking(groups, tmp_path):
         times = probe_times(path)
         start = times[0] if file == "a.ts" else 0
         check(path, [t - start for t in times], all_frames(path, W, H), num_frames=5)
+
+
+@pytest.mark.parametrize("file", ["a.mp4", "a.mkv"])
+def test_intra_refresh(file, tmp_path):
+    """Key packets whose pictures are whole some frames later only: a frame between is reached from an earlier one."""
+    path = tmp_path / file
+    ffmpeg("-f", "lavfi", "-i", f"testsrc2=size={W}x{H}:rate=25:duration=16", *X264, "-x264-params", "intra-refresh=1:keyint=50:bframes=0", str(path))
+    times, frames = probe_times(path), all_frames(path, W, H)
+    for options in ({}, {"num_frames": 13}, {"fps": 0.7}):
+        check(path, times, frames, **options)
+
+
+def test_a_cover_is_no_clip(tmp_path):
+    picture, path = tmp_path / "cover.png", tmp_path / "a.m4a"
+    picture.write_bytes(saved(moving(1)[0], "PNG"))
+    ffmpeg("-f", "lavfi", "-i", "sine=duration=1", "-i", str(picture), "-map", "0", "-map", "1", "-c:a", "aac", "-c:v", "png", "-disposition:v:0", "attached_pic", str(path))
+    with pytest.raises(WeftFailed, match="no video stream, only sound and its cover"):
+        decoded_clip(path.read_bytes(), **SIZE)
+
+
+@pytest.mark.parametrize("matrix", [(-1, 0, 0, 1), (1, 0, 0, -1), (0, 1, 1, 0), (0, -1, -1, 0)], ids=["mirrored", "flipped", "transposed", "transversed"])
+def test_mirrored(matrix, tmp_path):
+    """A display matrix that mirrors, written over the one of the track header."""
+    path = tmp_path / "a.mp4"
+    ffmpeg(*SOURCE, *X264, "-pix_fmt", "yuv444p", "-t", "1", str(path))
+    data, (a, b, c, d) = path.read_bytes(), (65536 * n for n in matrix)
+    at = data.index(b"tkhd") + 4 + 40
+    path.write_bytes(data[:at] + struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30) + data[at + 36:])
+    width, height = (W, H) if matrix[0] else (H, W)
+    check(path, probe_times(path), all_frames(path, width, height))
 
 
 @pytest.mark.parametrize("turn", [90, 180, 270])
@@ -158,6 +192,16 @@ def test_animated_webp():
     starts = np.cumsum([0, *durations])[:-1] / 1000
     chosen = sampled(6, 6 / (sum(durations) / 1000))
     assert stamps == stamps_of([float(starts[i]) for i in chosen])
+    for frame, i in zip(got, chosen):
+        assert np.abs(frame.astype(int) - upright_srgb(saved(pictures[i], "PNG")).astype(int)).max() <= 1
+
+
+def test_more_frames_than_an_animation_has():
+    pictures = moving(3, 4)
+    data = saved(pictures[0], "WEBP", save_all=True, append_images=pictures[1:], duration=200, lossless=True)
+    got, grid, stamps = decoded_clip(data, num_frames=8, **SIZE)
+    chosen = sampled(3, 5, num_frames=8)
+    assert stamps == stamps_of([i / 5 for i in chosen])
     for frame, i in zip(got, chosen):
         assert np.abs(frame.astype(int) - upright_srgb(saved(pictures[i], "PNG")).astype(int)).max() <= 1
 

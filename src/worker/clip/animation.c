@@ -18,6 +18,7 @@ struct weft_animation {
     bool alpha;
     int64_t *ends_ms; /* [frames] when each gives way to the next */
     int64_t frames, next;
+    const uint8_t *canvas; /* frame next - 1, the decoder's */
 };
 
 static weft_status list_frames(weft_animation *a, const WebPData *data, weft_error *err) {
@@ -78,18 +79,18 @@ void weft_animation_size(const weft_animation *a, int64_t *width, int64_t *heigh
 }
 
 weft_status weft_animation_frame(weft_animation *a, int64_t frame, uint8_t *rgb, weft_error *err) {
-    if (frame < a->next) {
+    if (frame < a->next - 1) {
         WebPAnimDecoderReset(a->decoder);
         a->next = 0;
     }
     uint8_t *canvas = NULL;
     int end_ms;
-    for (; a->next <= frame; a->next++)
+    for (; a->next <= frame; a->next++, a->canvas = canvas)
         if (!WebPAnimDecoderGetNext(a->decoder, &canvas, &end_ms)) return weft_fail(err, WEFT_ERR_FORMAT, "WebP: frame %lld is damaged", (long long)a->next + 1);
     int64_t pixels = (int64_t)a->info.canvas_width * a->info.canvas_height;
     if (a->alpha)
-        weft_compose_on_white(rgb, canvas, pixels);
+        weft_compose_on_white(rgb, a->canvas, pixels);
     else
-        for (int64_t i = 0; i < pixels; i++) memcpy(rgb + 3 * i, canvas + 4 * i, 3);
+        for (int64_t i = 0; i < pixels; i++) memcpy(rgb + 3 * i, a->canvas + 4 * i, 3);
     return WEFT_OK;
 }

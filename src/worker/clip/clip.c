@@ -32,6 +32,8 @@ enum {
     SEEK_PACKETS_MIN = 48,   /* a shorter gap is read over: see docs/architecture.md */
     COUNTED_FRAMES_MAX = 8 << 20,
     ASPECT_MAX = 16,
+    LEAD_MAX = 8,            /* key packets to go back over where keys are not whole pictures */
+    FRUITLESS_MAX = 4,
 };
 
 typedef struct clip_state {
@@ -64,6 +66,9 @@ typedef struct clip_state {
     int64_t held;          /* number of the frame in `frame`, -1: none */
     int64_t errors;
     bool drained, ended;
+
+    int64_t began;         /* the packet at which decoding last began anew */
+    int lead, fruitless;   /* key packets before the last one to begin at; how often going back did not help */
 } clip_state;
 static clip_state clip;
 
@@ -115,6 +120,7 @@ static weft_status restart(weft_error *err) {
     clip.seen = 0;
     clip.held = -1;
     clip.errors = 0;
+    clip.began = 0;
     clip.drained = clip.ended = false;
     return open_decoder(err);
 }
@@ -383,11 +389,11 @@ weft_status weft_clip_sample(const weft_video_sampling *asked, int64_t *frames, 
 
 /* ---- frames ----------------------------------------------------------------------------------------------------- */
 
-/* The key packet from which frame `number` can be decoded: the last one before it that is not shown after it. */
-static int64_t start_of(int64_t number) {
+/* The key packet from which frame `number` can be decoded: the last one before it that is not shown after it, or `lead` before that. */
+static int64_t start_of(int64_t number, int lead) {
     const weft_packet *packets = clip.container.packets;
     for (int64_t i = clip.packet_of[number]; i > 0; i--)
-        if (packets[i].key && packets[i].rank >= 0 && packets[i].rank <= number) return i;
+        if (packets[i].key && packets[i].rank >= 0 && packets[i].rank <= number && lead-- == 0) return i;
     return 0;
 }
 
@@ -426,23 +432,55 @@ static bool seek_to(int64_t start) {
     return true;
 }
 
-/* Skips what is not needed for frame `number`, if anything. */
-static weft_status approach(int64_t number, weft_error *err) {
-    if (!clip.by_time || clip.packet_of[number] < clip.at) return WEFT_OK;
-    int64_t start = start_of(number);
-    if (start <= clip.at) return WEFT_OK;
+/* The next packet that the decoder, emptied, gets is `start`. */
+static weft_status begin_at(int64_t start, weft_error *err) {
     clip.ended = clip.drained = false;
     clip.held = -1;
     av_frame_unref(clip.frame);
-    if (start - clip.at >= SEEK_PACKETS_MIN) {
-        if (seek_to(start)) {
-            if (clip.at == start) avcodec_flush_buffers(clip.decoder);
-            return WEFT_OK;
-        }
-        WEFT_TRY(restart(err));
+    if (start < clip.at || start - clip.at >= SEEK_PACKETS_MIN) {
+        bool found = start > 0 && seek_to(start);
+        if (found && clip.at == start) avcodec_flush_buffers(clip.decoder);
+        if (!found) WEFT_TRY(restart(err));
+        clip.began = start;
+        if (found) return WEFT_OK;
     }
+    clip.began = start;
     avcodec_flush_buffers(clip.decoder);
     return read_to(start, err);
+}
+
+/* Skips what is not needed for frame `number`, if anything. */
+static weft_status approach(int64_t number, weft_error *err) {
+    if (!clip.by_time || clip.packet_of[number] < clip.at) return WEFT_OK;
+    int64_t start = start_of(number, clip.lead);
+    return start > clip.at ? begin_at(start, err) : WEFT_OK;
+}
+
+static weft_status decode_to(int64_t number, weft_error *err) {
+    while (clip.held < number && !clip.ended) {
+        av_frame_unref(clip.frame);
+        WEFT_TRY(next_frame(err));
+    }
+    return WEFT_OK;
+}
+
+/* Where parts of every picture are renewed in turn (intra refresh), a key packet begins what is whole some frames later only, and
+ * the decoder keeps the frames until then to itself: decoding begins at an earlier key packet, from now on. */
+static weft_status decode_from_earlier(int64_t number, weft_error *err) {
+    int64_t start = clip.began;
+    int lead = clip.lead;
+    if (!clip.by_time || clip.fruitless >= FRUITLESS_MAX) return WEFT_OK;
+    while (clip.held != number && start > 0 && clip.lead < LEAD_MAX) {
+        int64_t before = start;
+        while (start >= before && clip.lead < LEAD_MAX) start = start_of(number, ++clip.lead);
+        if (start >= before) break;
+        WEFT_TRY(begin_at(start, err));
+        WEFT_TRY(decode_to(number, err));
+    }
+    if (clip.held == number) return WEFT_OK;
+    clip.lead = lead;
+    clip.fruitless++;
+    return WEFT_OK;
 }
 
 static weft_status convert(weft_error *err) {
@@ -507,10 +545,8 @@ weft_status weft_clip_frame(uint8_t *rgb, int64_t *index, weft_error *err) {
         return WEFT_OK;
     }
     if (clip.held < number) WEFT_TRY(approach(number, err));
-    while (clip.held < number && !clip.ended) {
-        av_frame_unref(clip.frame);
-        WEFT_TRY(next_frame(err));
-    }
+    WEFT_TRY(decode_to(number, err));
+    if (clip.held != number) WEFT_TRY(decode_from_earlier(number, err));
     if (clip.held != number) WEFT_TRY(stand_in(err));
     if (clip.held >= 0) WEFT_TRY(write_frame(rgb, err)); /* else the memory still shows the frame before */
     *index = clip.next++;

@@ -1,7 +1,7 @@
 /* The container of a clip, read through libavformat from a descriptor.
  *
  * Owns the descriptor, the format context and the packet list (48 bytes a packet, at most PACKETS_MAX); the file itself
- * is never in memory as a whole. Hostile files: only the containers and codecs named below are tried, nothing outside
+ * is never in memory as a whole. Hostile files: only the containers named below are tried, nothing outside
  * the given bytes can be opened (playlists and external references are refused), the size is checked against the limits
  * before a decoder exists. */
 #include "worker/clip/container.h"
@@ -12,42 +12,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <libavutil/display.h>
-
 enum { IO_BUFFER_BYTES = 64 << 10, PACKETS_MAX = 8 << 20, FIND_PACKETS_MAX = 4096 };
 
 /* Containers as libavformat calls them; what a phone, a camera, a screen recorder or a web site writes. */
 static const char CONTAINERS[] = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,gif,ivf,h264,hevc,"
                                  "mpegvideo,m4v,yuv4mpegpipe,mjpeg,apng";
 
-static bool known_codec(enum AVCodecID id) {
-    switch (id) {
-    case AV_CODEC_ID_H264:
-    case AV_CODEC_ID_HEVC:
-    case AV_CODEC_ID_AV1:
-    case AV_CODEC_ID_VP8:
-    case AV_CODEC_ID_VP9:
-    case AV_CODEC_ID_MPEG4:
-    case AV_CODEC_ID_MPEG2VIDEO:
-    case AV_CODEC_ID_MPEG1VIDEO:
-    case AV_CODEC_ID_MJPEG:
-    case AV_CODEC_ID_PNG:
-    case AV_CODEC_ID_APNG:
-    case AV_CODEC_ID_GIF:
-    case AV_CODEC_ID_THEORA:
-    case AV_CODEC_ID_H263:
-    case AV_CODEC_ID_MSMPEG4V3:
-    case AV_CODEC_ID_WMV1:
-    case AV_CODEC_ID_WMV2:
-    case AV_CODEC_ID_WMV3:
-    case AV_CODEC_ID_VC1:
-    case AV_CODEC_ID_FLV1:
-    case AV_CODEC_ID_PRORES:
-    case AV_CODEC_ID_DNXHD:
-    case AV_CODEC_ID_RAWVIDEO:
-    case AV_CODEC_ID_FFV1: return true;
-    default: return false;
-    }
+/* Every decoder of the library that works in memory alone; NULL: none. */
+static const AVCodec *find_decoder(enum AVCodecID id) {
+    const AVCodec *codec = avcodec_find_decoder(id);
+    int refused = AV_CODEC_CAP_HARDWARE | AV_CODEC_CAP_HYBRID | AV_CODEC_CAP_EXPERIMENTAL;
+    return codec && codec->type == AVMEDIA_TYPE_VIDEO && !(codec->capabilities & refused) ? codec : NULL;
 }
 
 static weft_status libav_fail(weft_error *err, const char *what, int code) {
@@ -96,6 +71,17 @@ static int refuse_open(AVFormatContext *format, AVIOContext **io, const char *ur
 
 /* ---- opening ---------------------------------------------------------------------------------------------------- */
 
+/* Says what it is instead, where its first bytes tell. */
+static weft_status refuse_container(const weft_container *clip, weft_error *err) {
+    uint8_t head[64];
+    ssize_t size = pread(clip->fd, head, sizeof head, 0);
+    const char *name = "";
+    bool known = size > 0 && weft_media_sniff(head, (size_t)size, &name) != WEFT_MEDIA_UNKNOWN;
+    return weft_fail(err, WEFT_ERR_UNSUPPORTED,
+                     "video: %s%snot a container that can be read, or damaged: send MP4, WebM, Matroska, AVI, MPEG or GIF",
+                     known ? name : "", known ? ", " : "");
+}
+
 /* `parses`: finds out about the streams by reading some of them; else by the header alone. */
 static weft_status open_container(weft_container *clip, bool parses, weft_error *err) {
     unsigned char *buffer = av_malloc(IO_BUFFER_BYTES);
@@ -111,9 +97,7 @@ static weft_status open_container(weft_container *clip, bool parses, weft_error 
     clip->format->protocol_whitelist = av_strdup("none");
     int code = avformat_open_input(&clip->format, NULL, NULL, NULL); /* frees and clears the context on failure */
     if (code == AVERROR_INVALIDDATA || code == AVERROR(EINVAL))      /* EINVAL: recognised, but none of CONTAINERS */
-        return weft_fail(err, WEFT_ERR_UNSUPPORTED,
-                         "video: not a container that can be read, or damaged: send MP4, WebM, "
-                         "Matroska, AVI, MPEG or GIF");
+        return refuse_container(clip, err);
     if (code < 0) return libav_fail(err, "cannot open", code);
     if (!parses) return WEFT_OK;
     code = avformat_find_stream_info(clip->format, NULL);
@@ -129,8 +113,10 @@ static weft_status find_stream(weft_container *clip, const weft_media_limits *li
     int index = av_find_best_stream(clip->format, AVMEDIA_TYPE_VIDEO, -1, -1, NULL, 0);
     if (index < 0) return weft_fail(err, WEFT_ERR_FORMAT, "video: the file holds no video stream");
     clip->stream = clip->format->streams[index];
+    if (clip->stream->disposition & AV_DISPOSITION_ATTACHED_PIC)
+        return weft_fail(err, WEFT_ERR_FORMAT, "video: the file holds no video stream, only sound and its cover");
     const AVCodecParameters *codec = clip->stream->codecpar;
-    clip->codec = known_codec(codec->codec_id) ? avcodec_find_decoder(codec->codec_id) : NULL;
+    clip->codec = find_decoder(codec->codec_id);
     if (!clip->codec)
         return weft_fail(err, WEFT_ERR_UNSUPPORTED, "video: no decoder for %s: send H.264, H.265, VP9 or AV1",
                          avcodec_get_name(codec->codec_id));
@@ -152,7 +138,8 @@ static weft_status find_stream(weft_container *clip, const weft_media_limits *li
     return unit.num > 0 && unit.den > 0 ? WEFT_OK : weft_fail(err, WEFT_ERR_FORMAT, "video: its clock has no unit");
 }
 
-/* Quarter turns only: what phones store. The matrix turns counter-clockwise. */
+/* Quarter turns and mirrors, what phones store, from the display matrix (ISO/IEC 14496-12, 6.2.2): the upright point is
+ * (a x + c y, b x + d y). */
 static int find_turns(const AVStream *stream) {
 #if LIBAVFORMAT_VERSION_MAJOR >= 61
     const AVPacketSideData *side = av_packet_side_data_get(
@@ -161,10 +148,12 @@ static int find_turns(const AVStream *stream) {
 #else
     const uint8_t *matrix = av_stream_get_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, NULL);
 #endif
-    double angle = matrix ? av_display_rotation_get((const int32_t *)matrix) : 0;
-    if (!(angle >= -360 && angle <= 360)) return 1;
-    int quarter = (int)((angle + 360 + 45) / 90) % 4;
-    return (const int[]){1, 8, 3, 6}[quarter];
+    if (!matrix) return 1;
+    int32_t m[5];
+    memcpy(m, matrix, sizeof m);
+    int64_t a = m[0], b = m[1], c = m[3], d = m[4];
+    if (llabs(a) + llabs(d) >= llabs(b) + llabs(c)) return a >= 0 ? (d >= 0 ? 1 : 4) : d >= 0 ? 2 : 3;
+    return b >= 0 ? (c >= 0 ? 5 : 6) : c >= 0 ? 8 : 7;
 }
 
 static void close_format(weft_container *clip) {

@@ -28,7 +28,7 @@ typedef struct weft_container {
     int64_t *times;    /* [frame_count] presentation times ascending, in units of the stream, owned; NULL: unusable */
     int64_t origin;    /* the time, in units of the stream, that counts as second 0 */
     double fps;        /* mean rate: of the container, else from the times */
-    int turns;         /* EXIF orientation that makes frames upright: 1, 3, 6 or 8 */
+    int turns;         /* EXIF orientation that makes frames upright: 1 to 8 */
 } weft_container;
 
 /* Opens the container, finds its video stream and decoder, and lists every packet. Nothing is decoded. `fd` becomes the
