@@ -76,7 +76,7 @@ static weft_status refuse_container(const weft_container *clip, weft_error *err)
     uint8_t head[64];
     ssize_t size = pread(clip->fd, head, sizeof head, 0);
     const char *name = "";
-    bool known = size > 0 && weft_media_sniff(head, (size_t)size, &name) != WEFT_MEDIA_UNKNOWN;
+    bool known = size > 0 && weft_media_sniff(head, (size_t)size, &name) != WEFT_MEDIA_UNKNOWN && !strstr(name, "video");
     return weft_fail(err, WEFT_ERR_UNSUPPORTED,
                      "video: %s%snot a container that can be read, or damaged: send MP4, WebM, Matroska, AVI, MPEG or GIF",
                      known ? name : "", known ? ", " : "");
