@@ -88,6 +88,12 @@ def in_mp4(name: bytes, change) -> bytes:
     return result
 
 
+def packed_moov(size: int, packed: bytes) -> bytes:
+    """A clip whose tables are compressed, as QuickTime wrote them, and say to be `size` bytes."""
+    data = (FIXTURES / "b_frames.mp4").read_bytes()
+    return data[:data.index(b"moov") - 4] + box(b"moov", box(b"cmov", box(b"dcom", b"zlib") + box(b"cmvd", struct.pack(">I", size) + packed)))
+
+
 def ebml(name: str, body: bytes, size: bytes | None = None) -> bytes:
     return bytes.fromhex(name) + (size or b"\x01" + struct.pack(">Q", len(body))[1:]) + body
 
@@ -159,6 +165,7 @@ VIDEOS = {
     "mp4 with 2^32 chunks": (in_mp4(b"stco", lambda body: struct.pack(">II", 0, U32) + bytes(64)), "more memory than a decoder gets"),
     "mp4 with an edit list of 2^32": (in_mp4(b"elst", lambda body: struct.pack(">II", 0, U32) + body[8:]), None),
     "mp4 with an edit list in circles": (in_mp4(b"elst", lambda body: struct.pack(">II", 0, 1_000) + struct.pack(">IiI", 1000, 0, 0x10000) * 1_000), None),
+    "mp4 with packed tables of 200 MB": (packed_moov(200 << 20, ZEROS), "no video stream"), "mp4 with packed tables of 4 GB": (packed_moov(0xFFFFFFF0, ZEROS), "more memory than a decoder gets"),
     "mkv of nothing": (b"\x1A\x45\xDF\xA3\x01" + b"\xFF" * 7, "truncated"), "mkv of tags in tags": (nested_tags(3000), "truncated"),
     "mkv of clusters of unknown size": (matroska(ebml("1F43B675", b"", b"\x01" + b"\xFF" * 7) * 20_000), "no video stream"),
     "mkv of segments in segments": (matroska(ebml("18538067", b"", b"\x01" + b"\xFF" * 7) * 5_000), "truncated"),
