@@ -61,6 +61,9 @@ typedef struct weft_matrix {
      * at most 1/100 of that), for twice the products where the level has no wider ones; the weights are read once.
      * Matrix tiles need no second. */
     bool fine;
+    /* With panels: their scales are equal over runs of WEFT_RUN values of k, as those of rounded plain values are. A level
+     * with the slots runs_… rounds the activations of many rows in such runs too, instead of in groups of 32. */
+    bool runs;
     weft_type panel_type; /* a type of the packed kinds; differs from `type` only where values were rounded to Q8_0 */
 } weft_matrix;
 
@@ -117,6 +120,7 @@ enum { WEFT_ATTENTION_ROWS_MAX = 64, WEFT_ATTENTION_SCRATCH_BYTES = 1 << 20 };
  * nearest. So a product differs from that of the f32 values by at most sum over groups of scale / 2 * sum |w|. A group
  * with a NaN or an infinity has scale NaN; one whose largest value is below WEFT_QUANT_LEAST counts as zeros. */
 enum { WEFT_QUANT_CHUNK = 512, WEFT_QUANT_GROUPS = 16, WEFT_PANEL_WIDTH = 16, WEFT_OPEN_BYTES = 20 << 10, WEFT_TILE_ROWS = 16 };
+enum { WEFT_RUN = 128, WEFT_RUN_TILE_ROWS = 14, WEFT_RUN_TILE_ROWS_MIN = 8 };
 #define WEFT_QUANT_LEAST 1e-35f
 typedef struct weft_quants {
     int8_t q[WEFT_QUANT_CHUNK];
@@ -124,6 +128,14 @@ typedef struct weft_quants {
     float sum[WEFT_QUANT_GROUPS];           /* scale * sum of the group's q */
     float half_sum[2 * WEFT_QUANT_GROUPS]; /* the same of each half group */
 } weft_quants;
+
+/* Where a product goes: out[m][n] (+)= sum + bias[n]. */
+typedef struct weft_output {
+    float *out;
+    int64_t stride;
+    const float *bias; /* NULL: none */
+    bool accumulate;
+} weft_output;
 
 typedef struct weft_kernels {
     const char *level; /* "ref", "avx2", "avxvnni", "avx512", "avx512-vnni", "amx", "neon", "dotprod", "i8mm": the
@@ -165,6 +177,16 @@ typedef struct weft_kernels {
      * nothing done: the level has no better way for the type than packed_chunk for each. NULL: for no type. */
     bool (*packed_chunk_two)(float *c, int64_t c_rows, const weft_quants *x, int64_t second, int64_t rows,
                              const void *open, int panels, const weft_matrix *w, int64_t chunk, bool add);
+
+    /* Panels with weft_matrix.runs, where the level has a way for them, for runs_rows_min rows and more; 0: it has none.
+     * runs_pack: `rows` rows, WEFT_RUN_TILE_ROWS_MIN … WEFT_RUN_TILE_ROWS, of n values, a multiple of 32, to a tile of
+     * weft_run_tile_bytes(n); rounded as by `quantize`, but in runs of WEFT_RUN.
+     * runs_product: the product of such a tile, whose first row is row m, with `panels` = 1 or 2 panels from `panel` on,
+     * over all of K, to its place. Tiles are 64-aligned. */
+    int runs_rows_min;
+    void (*runs_pack)(void *out, const float *x, int64_t x_stride, int rows, int64_t n);
+    void (*runs_product)(const weft_output *to, int64_t m, const void *tile, int rows, const weft_matrix *w, int64_t panel,
+                         int panels);
 
     /* Matrix tiles, where the level has them, for tiles_rows_min rows and more; 0: it has none. Weights and activations
      * are rounded to bf16 (half a unit in the last of 8 bits, 2^-9 of the value), sums are f32 over all of K.

@@ -175,6 +175,8 @@ void weft_matmul_packed(const weft_compute *compute, int thread, float *out, int
     const weft_output to = {out, out_stride, bias, accumulate};
     int64_t tiles_from = weft_compute_kernels(compute)->tiles_rows_min;
     if (tiles_from && m >= tiles_from && weft_matmul_tiles(compute, thread, &to, x, x_stride, m, w)) return;
+    int64_t runs_from = weft_compute_kernels(compute)->runs_rows_min;
+    if (w->runs && !w->fine && runs_from && m >= runs_from && weft_matmul_runs(compute, thread, &to, x, x_stride, m, w)) return;
     weft_pool *pool = thread < 0 ? weft_compute_pool(compute) : NULL;
     product p = {.compute = compute,
                  .kernels = weft_compute_kernels(compute),

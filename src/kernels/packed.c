@@ -156,13 +156,18 @@ static void place_scales(uint8_t *out, int i, weft_type type, const uint8_t *row
     }
 }
 
-/* 32 values as a block of Q8_0: d = max|w| / 127 as f16, rounded up so that no quant passes 127. */
-static void round_group(uint8_t block[34], const float values[32]) {
+/* The scale of a run: max|w| / 127 as f16, rounded up so that no quant passes 127. */
+static uint16_t run_scale(const float *values, int64_t n) {
     float largest = 0;
-    for (int i = 0; i < 32; i++)
+    for (int64_t i = 0; i < n; i++)
         if (!(fabsf(values[i]) <= largest)) largest = fabsf(values[i]);
     uint16_t d = weft_f32_to_f16(largest / 127);
     if (weft_f16_to_f32(d) * 127 < largest && d < 0x7C00) d++;
+    return d;
+}
+
+/* 32 values as a block of Q8_0 with scale d. */
+static void round_group(uint8_t block[34], uint16_t d, const float values[32]) {
     float scale = weft_f16_to_f32(d);
     memcpy(block, &d, 2);
     if (!(scale > 0 && scale < INFINITY)) { /* zeros; or a NaN, which the scale keeps */
@@ -173,9 +178,9 @@ static void round_group(uint8_t block[34], const float values[32]) {
     for (int i = 0; i < 32; i++) block[2 + i] = (uint8_t)(int8_t)((values[i] / scale + integers) - integers);
 }
 
-static void place_rounded(uint8_t *scales, uint8_t *quants, int i, const float values[32]) {
+static void place_rounded(uint8_t *scales, uint8_t *quants, int i, uint16_t d, const float values[32]) {
     uint8_t block[34], u[32];
-    round_group(block, values);
+    round_group(block, d, values);
     put_u16(scales, i, block);
     unpack_group(u, WEFT_Q8_0, block, 0);
     place_group(quants, i, u, 8);
@@ -184,15 +189,15 @@ static void place_rounded(uint8_t *scales, uint8_t *quants, int i, const float v
 /* A panel of plain rows, which are widened a run at a time. */
 static void pack_rounded(const weft_kernels *kernels, uint8_t *scales, uint8_t *quants, const weft_matrix *w,
                          int64_t first, int rows) {
-    enum { RUN = 256 };
     const uint8_t *data = (const uint8_t *)w->data + (size_t)first * weft_type_row_bytes(w->type, w->cols);
     for (int i = 0; i < rows; i++, data += weft_type_row_bytes(w->type, w->cols))
-        for (int64_t k = 0; k < w->cols; k += RUN) {
-            float values[RUN];
-            int64_t count = w->cols - k < RUN ? w->cols - k : RUN;
+        for (int64_t k = 0; k < w->cols; k += WEFT_RUN) {
+            float values[WEFT_RUN];
+            int64_t count = w->cols - k < WEFT_RUN ? w->cols - k : WEFT_RUN;
             kernels->dequantize[w->type](values, data + weft_type_row_bytes(w->type, k), count);
+            uint16_t d = run_scale(values, count);
             for (int64_t g = 0; g < count / 32; g++)
-                place_rounded(scales + (k / 32 + g) * 32, quants + (k / 32 + g) * 512, i, values + 32 * g);
+                place_rounded(scales + (k / 32 + g) * 32, quants + (k / 32 + g) * 512, i, d, values + 32 * g);
         }
 }
 

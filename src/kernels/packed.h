@@ -16,13 +16,14 @@
  *   6 bits   the same nibbles, then 64 bytes for h = 0, 1 whose bits 2t, 2t+1 are the upper bits of step 4h + t
  *   8 bits   64 bytes for each step
  * The bytes are those of the file's blocks but for Q4_K and Q5_K (+ 2.8 %) and the padding of rows to 16.
+ * Plain values that are rounded to Q8_0 get one scale for each run of WEFT_RUN of k, repeated for each of its groups.
  * The layout is the same on every CPU. */
 #ifndef WEFT_KERNELS_PACKED_H
 #define WEFT_KERNELS_PACKED_H
 
 #include "kernels/kernels.h"
 
-enum { WEFT_PACKED_LAYOUT = 1 }; /* the version of what is described above, for files that hold panels */
+enum { WEFT_PACKED_LAYOUT = 2 }; /* the version of what is described above, for files that hold panels */
 
 typedef struct weft_packed_kind {
     int bits;           /* 4, 5, 6, 8; 0: the type is not packed */
@@ -74,6 +75,11 @@ static inline int weft_chunk_groups(int64_t cols, int64_t chunk) {
 }
 static inline int64_t weft_chunk_count(int64_t cols) {
     return (cols + WEFT_QUANT_CHUNK - 1) / WEFT_QUANT_CHUNK;
+}
+
+/* Bytes of a tile of runs_pack: quants, scales and starts of sums; a multiple of 64. */
+static inline size_t weft_run_tile_bytes(int64_t cols) {
+    return (size_t)cols * WEFT_RUN_TILE_ROWS + (size_t)((cols + WEFT_RUN - 1) / WEFT_RUN) * 2 * 64;
 }
 
 /* What packed_open makes: scales and minima as f32, per group of 32 or (Q6_K) of 16 values, then quants, a byte each, as

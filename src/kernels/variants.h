@@ -23,19 +23,16 @@ void weft_ref_packed_fill(weft_kernels *table);
 /* avx512amx_packed.c: whether the system grants the tiles and a small product comes out right; called once, early. */
 bool weft_amx_works(void);
 
-/* Where a product goes: out[m][n] (+)= sum + bias[n]. */
-typedef struct weft_output {
-    float *out;
-    int64_t stride;
-    const float *bias; /* NULL: none */
-    bool accumulate;
-} weft_output;
 /* matmul_packed.c: the sums of row m and outputs n … n + 15, of which those below `rows` are there. */
 void weft_output_write(const weft_output *to, const float *sums, int64_t m, int64_t n, int64_t rows);
 
 /* matmul_tiles.c: products of many rows by the slots tiles_…; false: a row is too long for the scratch, nothing done. */
 bool weft_matmul_tiles(const weft_compute *compute, int thread, const weft_output *out, const float *x,
                        int64_t x_stride, int64_t m, const weft_matrix *w);
+
+/* matmul_runs.c: products of many rows by the slots runs_…; false: a row is too long for the scratch, nothing done. */
+bool weft_matmul_runs(const weft_compute *compute, int thread, const weft_output *out, const float *x,
+                      int64_t x_stride, int64_t m, const weft_matrix *w);
 
 /* matmul_packed.c: the product where w->panels is there; thread < 0: over the pool. */
 void weft_matmul_packed(const weft_compute *compute, int thread, float *out, int64_t out_stride, const float *x,

@@ -54,6 +54,7 @@ static weft_status list_matrix(weft_packing *p, weft_matrix *m, bool round, weft
         p->capacity = capacity;
     }
     m->panel_type = type;
+    m->runs = type != m->type;
     p->list[p->count++] = (packed_matrix){m, round, p->bytes};
     p->bytes += weft_packed_bytes(m, type);
     return WEFT_OK;

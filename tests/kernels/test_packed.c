@@ -70,26 +70,29 @@ static void check_lossless(uint64_t *seed) {
     free(open);
 }
 
-/* Plain types are rounded to Q8_0: at most half a step of max / 127, and a little for the f16 scale. */
+/* Plain types are rounded to Q8_0: at most half a step of max / 127 of their run, and a little for the f16 scale. */
 static void check_rounding(uint64_t *seed) {
     static const weft_type plain[] = {WEFT_F32, WEFT_F16, WEFT_BF16};
+    enum { COLS = WEFT_RUN + 96 };
     weft_open_panel *open = aligned(WEFT_OPEN_BYTES);
     for (int t = 0; t < 3; t++) {
         packed p;
-        packed_make(&p, seed, plain[t], 21, 96, true);
+        packed_make(&p, seed, plain[t], 21, COLS, true);
         CHECK_INT(p.w.panel_type, WEFT_Q8_0);
         CHECK_INT(weft_packed_type(&p.w, false), WEFT_TYPE_COUNT);
         int64_t wrong = 0;
         for (int64_t n = 0; n < 21; n++) {
+            int i = (int)(n % 16);
             reference()->packed_open(open, &p.w, n / 16, 0);
-            for (int g = 0; g < 3; g++) {
-                const float *v = p.values + n * 96 + 32 * g;
+            for (int run = 0; run < COLS; run += WEFT_RUN) {
+                const float *v = p.values + n * COLS;
+                int end = run + WEFT_RUN < COLS ? run + WEFT_RUN : COLS;
                 float largest = 0;
-                for (int k = 0; k < 32; k++) largest = fmaxf(largest, fabsf(v[k]));
-                for (int k = 0; k < 32; k++) {
-                    int i = (int)(n % 16);
-                    float got = open->scale[g][i] * (float)(open->quants[512 * g + 64 * (k / 4) + 4 * i + k % 4] - 128);
-                    wrong += !(fabsf(got - v[k]) <= largest / 127 * 0.502f);
+                for (int k = run; k < end; k++) largest = fmaxf(largest, fabsf(v[k]));
+                for (int k = run; k < end; k++) {
+                    int at = 512 * (k / 32) + 64 * (k % 32 / 4) + 4 * i + k % 4;
+                    float got = open->scale[k / 32][i] * (float)(open->quants[at] - 128);
+                    wrong += !(fabsf(got - v[k]) <= largest / 127 * 0.502f) || open->scale[k / 32][i] != open->scale[run / 32][i];
                 }
             }
         }
@@ -150,13 +153,28 @@ static void check_quantize(const weft_kernels *k, uint64_t *seed) {
     free(want);
 }
 
+/* As `quantize`, in runs of WEFT_RUN instead of groups of 32. */
+static void quantize_runs(weft_quants *out, const float *x, int64_t n) {
+    for (int64_t k = 0; k < n; k += WEFT_RUN) {
+        int64_t end = k + WEFT_RUN < n ? k + WEFT_RUN : n;
+        float largest = 0;
+        for (int64_t i = k; i < end; i++) largest = fmaxf(largest, fabsf(x[i]));
+        for (int64_t i = k; i < end; i++) {
+            bool zero = largest < WEFT_QUANT_LEAST;
+            out[i / 512].q[i % 512] = zero ? 0 : (int8_t)rintf(x[i] * (127 / largest));
+            out[i / 512].scale[i % 512 / 32] = zero ? 0 : largest / 127;
+        }
+    }
+}
+
 /* The products of random rows, of which `poisoned` (or -1) holds a NaN. */
 static void check_product(const weft_compute *compute, uint64_t *seed, weft_type type, int64_t m, int64_t rows,
                           int64_t cols, int kind, bool one_thread) {
     const weft_kernels *k = weft_compute_kernels(compute);
     packed p;
     packed_make(&p, seed, type, rows, cols, true);
-    p.w.fine = testing_random(seed) >> 63;
+    p.w.runs = p.w.panel_type != type;
+    p.w.fine = testing_random(seed) >> 63 && !p.w.runs;
     int64_t x_stride = cols + random_between(seed, 0, 5), stride = rows + random_between(seed, 0, 5);
     float *x = guarded(m * x_stride), *out = guarded(m * stride), *before = guarded(m * stride), *bias = guarded(rows);
     fill_extreme(seed, x, m * x_stride, kind);
@@ -171,6 +189,7 @@ static void check_product(const weft_compute *compute, uint64_t *seed, weft_type
     else
         weft_matmul(compute, out, stride, x, x_stride, m, &p.w, with_bias ? bias : NULL, accumulate);
     bool tiles = k->tiles_rows_min && m >= k->tiles_rows_min;
+    bool runs = !tiles && p.w.runs && k->runs_rows_min && m >= k->runs_rows_min;
     int64_t wrong = 0, far = 0, spilled = 0;
     weft_quants *q = aligned(sizeof *q * (size_t)weft_chunk_count(cols));
     weft_open_panel *open = aligned(WEFT_OPEN_BYTES * (size_t)weft_chunk_count(cols));
@@ -179,7 +198,8 @@ static void check_product(const weft_compute *compute, uint64_t *seed, weft_type
         for (int64_t c = 0; c < weft_chunk_count(cols) && n % 16 == 0; c++)
             reference()->packed_open((char *)open + c * WEFT_OPEN_BYTES, &p.w, n / 16, c);
         for (int64_t r = 0; r < m; r++) {
-            for (int64_t c = 0; c < weft_chunk_count(cols); c++)
+            if (runs) quantize_runs(q, x + r * x_stride, cols);
+            for (int64_t c = 0; c < weft_chunk_count(cols) && !runs; c++)
                 reference()->quantize(q + c, x + r * x_stride + c * 512, cols - c * 512 < 512 ? cols - c * 512 : 512);
             double exact = 0, rounded = 0, size = 0, bound = 0, halves = 0;
             for (int64_t i = 0; i < cols; i++) {
@@ -285,6 +305,11 @@ static void check_products(const weft_compute *compute, uint64_t *seed) {
                       testing_random(seed) >> 63);
     }
     for (int kind = 0; kind < 5; kind++) check_product(compute, seed, WEFT_F16, 9, 40, 160, kind, false);
+    for (int round = 0; round < ROUNDS(40); round++) { /* rounded plain values: runs that are whole and not, every height of a tile */
+        int64_t cols = 32 * random_between(seed, 1, 40);
+        check_product(compute, seed, round % 2 ? WEFT_F16 : WEFT_BF16, random_between(seed, 14, 60), random_between(seed, 1, 90), cols,
+                      round % 5, testing_random(seed) >> 63);
+    }
 }
 
 /* More rows than a part, more chunks than one. */
@@ -293,6 +318,7 @@ static void check_large(const weft_compute *compute, uint64_t *seed) {
     check_plain(compute, seed, WEFT_F16, 16, 31, 544, true);
     check_plain(compute, seed, WEFT_F32, 70, 16, 32, false);
     check_product(compute, seed, WEFT_Q8_0, 263, 33, 1056, 0, false);
+    check_product(compute, seed, WEFT_F16, 301, 49, 1184, 0, true);
 #ifndef WEFT_TESTS_EMULATED_CPU
     check_product(compute, seed, WEFT_Q4_K, 300, 70, 1024, 0, false);
     check_product(compute, seed, WEFT_Q6_K, 600, 17, 512, 0, true);

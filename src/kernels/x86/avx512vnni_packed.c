@@ -273,10 +273,12 @@ static void packed_chunk(float *c, int64_t c_rows, const weft_quants *x, int64_t
 }
 
 void weft_avx512vnni_fill_attention(weft_kernels *table);
+void weft_avx512vnni_fill_runs(weft_kernels *table);
 
 void weft_kernels_fill_avx512_vnni(weft_kernels *table) {
     table->level = "avx512-vnni";
     weft_avx512vnni_fill_attention(table);
+    weft_avx512vnni_fill_runs(table);
     table->packed_dot = packed_dot;
     table->packed_open = packed_open;
     table->packed_chunk = packed_chunk;
