@@ -54,18 +54,17 @@ _Static_assert(sizeof(pairs_state) <= STATE_BYTES, "the scratch holds the state 
 #define SCORE_DOT PAIR_DOT
 #endif
 
-/* scores[i][…] = sum * key_scale[i] * query_scale[…] */
+/* scores[i][…] = sum * key_scale[i], without the scales of the queries */
 WEFT_INLINE void score_tile(const bool bytes, const int rows, const int nv, float *scores, int64_t ldc,
                             const int32_t *a, int64_t a_m, const int32_t *b, int64_t ldb, int64_t k,
-                            const float *key_scales, const int32_t *starts, const float *query_scales) {
+                            const float *key_scales, const int32_t *starts) {
     const int64_t a_k = 1;
     (void)bytes;
-    vf q0 = vf_load(query_scales), q1 = nv > 1 ? vf_load(query_scales + VF) : q0;
 #define STORE(i)                                                                                                       \
     if (rows > i) {                                                                                                    \
         vf scale = vf_set(key_scales[i]);                                                                              \
-        vf_store(scores + i * ldc, vf_mul(vi_to_f32(c##i##_0), vf_mul(scale, q0)));                                    \
-        if (nv > 1) vf_store(scores + i * ldc + VF, vf_mul(vi_to_f32(c##i##_1), vf_mul(scale, q1)));                   \
+        vf_store(scores + i * ldc, vf_mul(vi_to_f32(c##i##_0), scale));                                                \
+        if (nv > 1) vf_store(scores + i * ldc + VF, vf_mul(vi_to_f32(c##i##_1), scale));                               \
     }
 #define FROM_START(i) vi c##i##_0 = rows > i ? vi_spread(starts + i) : vi_set(0), c##i##_1 = c##i##_0;
     PAIR_TILE(FROM_START, SCORE_DOT, STORE)
@@ -107,12 +106,10 @@ WEFT_INLINE void page_scores(const bool bytes, pairs_state *s, const int32_t *ke
         for (int col = 0; col < width; col += 2 * VF) {                                                                \
             if (width - col >= 2 * VF)                                                                                 \
                 score_tile(bytes, height, 2, s->scores + i * width + col, width, keys + i * length, length,            \
-                           s->queries + col, width, length, s->key_scales + i, s->key_starts + i,                      \
-                           s->query_scales + col);                                                                     \
+                           s->queries + col, width, length, s->key_scales + i, s->key_starts + i);                     \
             else                                                                                                       \
                 score_tile(bytes, height, 1, s->scores + i * width + col, width, keys + i * length, length,            \
-                           s->queries + col, width, length, s->key_scales + i, s->key_starts + i,                      \
-                           s->query_scales + col);                                                                     \
+                           s->queries + col, width, length, s->key_scales + i, s->key_starts + i);                     \
         }                                                                                                              \
         break;
     ROW_BLOCKS(m, TILE)
@@ -222,6 +219,11 @@ static float pair_page_values(const weft_attention_task *t, pairs_state *s, cons
 
 /* ---- softmax ---- */
 
+/* Two weights, integers of 15 bits, as a pair. */
+WEFT_INLINE vi weight_pair(vf low, vf high) {
+    return vi_or(vi_round(low), vi_left(vi_round(high), 16));
+}
+
 /* Scores [keys][width] to pairs of integer weights, relative to the maximum of the page; keeps the running maximum and
  * sum. `factor` is what one unit of a weight stands for. */
 static void pair_softmax(pairs_state *s, int keys, bool masked, float factor) {
@@ -230,29 +232,32 @@ static void pair_softmax(pairs_state *s, int keys, bool masked, float factor) {
     for (int r = 0; r < width; r += VF) {
         float *column = s->scores + r;
         int32_t *weights = (int32_t *)s->scores + r; /* pair i takes the place of row i, which has been read by then */
-        vf seen = vf_load(s->visible + r), before = vf_load(s->max + r), max = vf_set(LEAST_SCORE), sum = vf_zero();
-        for (int key = 0; key < keys; key++) {
+        vf seen = vf_load(s->visible + r), before = vf_load(s->max + r), largest = nothing, sum = vf_zero();
+        vf scale = vf_load(s->query_scales + r);
+        for (int key = 0; key < keys; key++) { /* a NaN is no maximum, but makes its own row's sum one */
             vf score = vf_load(column + key * width);
             if (masked) {
                 score = vf_if_less(vf_set((float)key), seen, score, nothing);
                 vf_store(column + key * width, score);
             }
-            max = vf_max(score, max);
+            largest = vf_max(score, largest);
         }
+        vf max = vf_max(vf_mul(largest, scale), vf_set(LEAST_SCORE)); /* finite where nothing is seen */
+        const vf below = vf_sub(vf_zero(), max);
+#define PROBABILITY(key) v_exp2_down(vf_fma(vf_load(column + (key) * width), scale, below))
         int key = 0;
         for (; key + 2 <= keys; key += 2) {
-            vf p0 = v_exp2_down(vf_sub(vf_load(column + key * width), max));
-            vf p1 = v_exp2_down(vf_sub(vf_load(column + (key + 1) * width), max));
+            vf p0 = PROBABILITY(key), p1 = PROBABILITY(key + 1);
             sum = vf_add(sum, vf_add(p0, p1));
-            vi w0 = vi_round(vf_mul(p0, vf_set(s->weight_scales[key])));
-            vi w1 = vi_round(vf_mul(p1, vf_set(s->weight_scales[key + 1])));
-            vi_store(weights + key / 2 * width, pair_of(w0, w1));
+            vi_store(weights + key / 2 * width, weight_pair(vf_mul(p0, vf_set(s->weight_scales[key])),
+                                                            vf_mul(p1, vf_set(s->weight_scales[key + 1]))));
         }
         if (key < keys) {
-            vf p = v_exp2_down(vf_sub(vf_load(column + key * width), max));
+            vf p = PROBABILITY(key);
             sum = vf_add(sum, p);
-            vi_store(weights + key / 2 * width, pair_of(vi_round(vf_mul(p, vf_set(s->weight_scales[key]))), vi_set(0)));
+            vi_store(weights + key / 2 * width, vi_round(vf_mul(p, vf_set(s->weight_scales[key]))));
         }
+#undef PROBABILITY
         vf all = vf_max(before, max), shrink = v_exp2_down(vf_sub(before, all)), gain = v_exp2_down(vf_sub(max, all));
         vf_store(s->shrink + r, shrink);
         vf_store(s->gain + r, vf_mul(gain, vf_set(factor)));
@@ -274,6 +279,7 @@ static void pair_query(const weft_attention_task *t, pairs_state *s, int r) {
     float max = vf_largest(largest), inverse = max > 0 ? top / max : 0;
     if (!(inverse <= 3e38f)) inverse = 0;
     s->query_scales[r] = max / top * t->scale * 1.44269504088896341f;
+    if (s->query_scales[r] < 1.2e-38f) s->query_scales[r] = 1.2e-38f; /* of -infinity it makes -infinity too */
     /* a NaN has to come out as one: it leaves no trace in the integers */
     for (int d = 0; d < t->head_dim; d++)
         if (row[d] != row[d]) s->query_scales[r] = row[d];

@@ -24,14 +24,22 @@ WEFT_INLINE vf v_exp_down(vf x) {
     return vf_if_less(x, vf_set(-87), vf_zero(), vf_scale2_normal(p, n));
 }
 
-/* 2^x for x <= 0 with an error of 3e-6, for weights that are rounded to 15 bits; below -126 it is 0. */
+/* 2^x for x <= 0 with an error of 3e-6, for weights that are rounded to 15 bits; below -126 it is less than 1e-37. */
 WEFT_INLINE vf v_exp2_down(vf x) {
-    vf least = vf_max(vf_set(-126), x), n = vf_round(least), f = vf_sub(least, n);
+    x = vf_max(vf_set(-126), x);
+#ifdef HAVE_SCALE2_FLOOR
+    vf f = vf_fraction(x); /* from the next lower integer: 1 + f p(f) */
+    vf p = vf_fma(vf_set(0.013426685705780983f), f, vf_set(0.052242472767829895f));
+    p = vf_fma(p, f, vf_set(0.2412802129983902f));
+    p = vf_fma(p, f, vf_set(0.6930448412895203f));
+    return vf_scale2_floor(vf_fma(p, f, vf_set(1)), x);
+#else
+    vf n = vf_round(x), f = vf_sub(x, n);
     vf p = vf_fma(vf_set(0.009570101276040077f), f, vf_set(0.05591786280274391f));
     p = vf_fma(p, f, vf_set(0.240247443318367f));
     p = vf_fma(p, f, vf_set(0.6931217908859253f));
-    p = vf_fma(p, f, vf_set(0.9999992847442627f));
-    return vf_if_less(x, vf_set(-126), vf_zero(), vf_scale2_normal(p, n));
+    return vf_scale2_normal(vf_fma(p, f, vf_set(0.9999992847442627f)), n);
+#endif
 }
 
 /* erf(x), relative error about 1e-7. Below 1: x p(x^2), degree 6 (error 1e-9). From 1 on: 1 - e^q(|x|), where q is a

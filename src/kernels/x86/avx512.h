@@ -107,6 +107,14 @@ WEFT_INLINE vf vf_scale2(vf v, vf n) {
 WEFT_INLINE vf vf_scale2_normal(vf v, vf n) {
     return _mm512_scalef_ps(v, n);
 }
+/* x less the next lower integer, and v times two to that integer. */
+#define HAVE_SCALE2_FLOOR
+WEFT_INLINE vf vf_fraction(vf x) {
+    return _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+}
+WEFT_INLINE vf vf_scale2_floor(vf v, vf x) {
+    return _mm512_scalef_ps(v, x);
+}
 
 /* VF stored values as f32. */
 WEFT_INLINE vf vf_f16(const void *p) {
