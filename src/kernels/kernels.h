@@ -114,7 +114,7 @@ typedef struct weft_attention_task {
     float *log_sums;
 } weft_attention_task;
 
-enum { WEFT_ATTENTION_ROWS_MAX = 64, WEFT_ATTENTION_SCRATCH_BYTES = 1 << 20 };
+enum { WEFT_ATTENTION_ROWS_MAX = 128, WEFT_ATTENTION_SCRATCH_BYTES = 1 << 20 };
 
 /* A run of 512 activations as int8 in groups of 32: x = q * scale of its group, scale = max|x| / 127, q rounded to
  * nearest. So a product differs from that of the f32 values by at most sum over groups of scale / 2 * sum |w|. A group
