@@ -78,14 +78,16 @@ static void runs_pack(void *out, const float *x, int64_t x_stride, int rows, int
     if (rows > i) {                                                                                                    \
         __m512 f = _mm512_set1_ps(scales[i]);                                                                          \
         float *to = sums + 2 * LANES * i;                                                                              \
-        _mm512_store_ps(to, _mm512_fmadd_ps(_mm512_cvtepi32_ps(a##i), _mm512_mul_ps(d0, f), _mm512_load_ps(to)));      \
+        __m512 t0 = k ? _mm512_load_ps(to) : _mm512_setzero_ps();                                                      \
+        _mm512_store_ps(to, _mm512_fmadd_ps(_mm512_cvtepi32_ps(a##i), _mm512_mul_ps(d0, f), t0));                      \
         if (panels > 1) {                                                                                              \
             to += LANES;                                                                                               \
-            _mm512_store_ps(to, _mm512_fmadd_ps(_mm512_cvtepi32_ps(b##i), _mm512_mul_ps(d1, f), _mm512_load_ps(to)));  \
+            __m512 t1 = k ? _mm512_load_ps(to) : _mm512_setzero_ps();                                                  \
+            _mm512_store_ps(to, _mm512_fmadd_ps(_mm512_cvtepi32_ps(b##i), _mm512_mul_ps(d1, f), t1));                  \
         }                                                                                                              \
     }
 
-/* sums [rows][2 panels][16] += the product of a tile of rows and the panels whose scales and quants are given. */
+/* sums [rows][2 panels][16] = the product of a tile of rows and the panels whose scales and quants are given. */
 WEFT_INLINE void run_tile(const int rows, const int panels, float *sums, const int32_t *x, const float *scales,
                           const int32_t *starts, const uint8_t *const d[2], const uint8_t *const q[2], int64_t cols) {
     const uint8_t *q0 = q[0], *q1 = q[1];
@@ -121,7 +123,6 @@ static void runs_product(const weft_output *to, int64_t m, const void *tile, int
     int64_t second = panels > 1 ? panel + 1 : panel;
     const uint8_t *const d[2] = {weft_panel_scales(w, panel), weft_panel_scales(w, second)};
     const uint8_t *const q[2] = {weft_panel_quants(w, panel), weft_panel_quants(w, second)};
-    memset(sums, 0, (size_t)(rows * 2 * LANES) * sizeof *sums);
     int64_t n = panel * LANES, width = w->rows - n;
     for (int r = 0; r < rows; r++) /* on its way while the product is at work */
         for (int i = 0; i < panels; i++) _mm_prefetch((const char *)(to->out + (m + r) * to->stride + n + i * LANES), _MM_HINT_T0);
