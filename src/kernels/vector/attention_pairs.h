@@ -272,22 +272,26 @@ static void pair_softmax(pairs_state *s, int keys, bool masked, float factor) {
 static void pair_query(const weft_attention_task *t, pairs_state *s, int r) {
     float row[2 * HALF_MAX + 2 * VF] = {0};
     int32_t rounded[2 * HALF_MAX + 2 * VF];
-    vf largest = vf_zero();
+    vf largest = vf_zero(), trace = vf_zero();
     memcpy(row, t->q[r], (size_t)t->head_dim * sizeof *row);
-    for (int d = 0; d < 2 * s->half; d += VF) largest = vf_max(vf_abs(vf_load(row + d)), largest);
+    for (int d = 0; d < 2 * s->half; d += VF) {
+        largest = vf_max(vf_abs(vf_load(row + d)), largest);
+        trace = vf_fma(vf_load(row + d), vf_zero(), trace);
+    }
     const float top = s->bytes ? 127.0f : 32767.0f;
     float max = vf_largest(largest), inverse = max > 0 ? top / max : 0;
     if (!(inverse <= 3e38f)) inverse = 0;
     s->query_scales[r] = max / top * t->scale * 1.44269504088896341f;
     if (s->query_scales[r] < 1.2e-38f) s->query_scales[r] = 1.2e-38f; /* of -infinity it makes -infinity too */
-    /* a NaN has to come out as one: it leaves no trace in the integers */
-    for (int d = 0; d < t->head_dim; d++)
-        if (row[d] != row[d]) s->query_scales[r] = row[d];
+    s->query_scales[r] += vf_sum(trace); /* a NaN has to come out as one: it leaves no trace in the integers */
     vf factor = vf_set(inverse), limit = vf_set(top), minus_limit = vf_set(-top);
     for (int d = 0; d < 2 * s->half; d += VF)
         vi_store(rounded + d, vi_round(vf_max(vf_min(vf_mul(vf_load(row + d), factor), limit), minus_limit)));
-    for (int d = 0; s->bytes && d < t->head_dim; d++)
-        ((uint8_t *)(s->queries + d / 4 * s->width + r))[d % 4] = (uint8_t)(rounded[d] + 128);
+    for (int d = 0; s->bytes && d < t->head_dim; d += 4) {
+        uint32_t word = 0;
+        for (int i = 0; i < 4; i++) word |= (uint32_t)(uint8_t)(rounded[d + i] + 128) << (8 * i);
+        s->queries[d / 4 * s->width + r] = (int32_t)word;
+    }
     for (int d = 0; !s->bytes && d < s->half; d++)
         s->queries[d * s->width + r] = (rounded[d] & 0xFFFF) | (int32_t)((uint32_t)rounded[d + s->half] << 16);
 }
