@@ -64,7 +64,9 @@ goldens: setup-lab
 
 LAB_STEPS ?= 12000
 lab-tiny: setup-lab
-	@.venv-lab/bin/python3 -m lab.tiny.browser --out .lab/pages --sheets 90 || echo "no Chromium: without browser-drawn screens"
+	@tools/setup lab-tiny
+	@.venv-lab/bin/pip install -q -r lab/tiny/requirements.txt && .venv-lab/bin/python3 -m lab.tiny.toolkit --out .lab/pages --sheets 24 || echo "no Qt: without toolkit-drawn screens"
+	@.venv-lab/bin/python3 -m lab.tiny.browser --out .lab/pages --sheets 70 && .venv-lab/bin/python3 -m lab.tiny.browser --out .lab/pages --sheets 24 --kinds shapes --size 160x160,192x160,192x192 || echo "no Chromium: without browser-drawn screens"
 	@.venv-lab/bin/python3 -m lab.tiny.run --until $(LAB_STEPS)
 	@.venv-lab/bin/python3 -m lab.tiny.run --branch 600 --export models/tiny/instruct
 	@.venv-lab/bin/python3 -m lab.tiny.run --plan thinking --export models/tiny/thinking

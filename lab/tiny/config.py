@@ -32,6 +32,7 @@ class Shape:
 # Picture sizes (width, height) with their share.
 SMALL = {(160, 160): 4, (192, 160): 3, (160, 192): 2, (192, 128): 2, (128, 192): 1, (192, 192): 2, (224, 160): 1, (256, 128): 1}
 FULL = {(256, 256): 4, (288, 224): 3, (320, 256): 3, (256, 320): 1, (256, 224): 2, (224, 256): 1}       # 56 to 80
+LITTLE = {(192, 160): 2, (224, 160): 3, (192, 192): 2, (256, 160): 2, (256, 192): 2}      # screens of few things
 CROP = (128, 96)
 
 
@@ -129,19 +130,15 @@ LONG = Plan("long", Shape(), (
     # What is there: few shapes, short answers.
     Phase("name", 1325, (("look", 3), ("recall", 1)), (Mix(SHAPES, SMALL),), texts=3, auxiliary=0.4, level=(0.34, 0.8), skip=BOXES),
     # The same questions and boxes: names find their place before words come.
-    Phase("boxes", 850, (("look", 3), ("recall", 1)), (Mix(SHAPES, SMALL),), texts=3, auxiliary=0.4,
+    Phase("boxes", 255, (("look", 3), ("recall", 1)), (Mix(SHAPES, SMALL),), texts=3, auxiliary=0.4,
           weights={"place": 2.0}, level=(0.5, 0.8), favour=("place", *BOXES), stored=0.2),
-    # Reading, which needs tens of thousands of crops, while shapes are kept warm.
-    Phase("letters", 225, (("crops", 6), ("look", 1), ("recall", 1)), (Mix(SHAPES, SMALL),), texts=3, auxiliary=0.4, crops=24, level=(0.6, 0.8), warm=60),
-    # Shapes, clips, and the first screens. Half the rate: at the full one answers that the model knows stay noisy.
-    Phase("place", 655, (("look", 3), ("clips", 1), ("crops", 3), ("recall", 1)), (Mix(SHAPES, SMALL, 3), Mix({"shapes": 1, **SCREENS}, FULL, 1)),
-          rate=1.5e-3, texts=4, auxiliary=0.4, level=(0.7, 1.0), warm=30, stored=0.1, favour=("place", "locate", "all boxes")),
-    # Reading is learned by the tower alone, in many small steps: ten times the progress of the same crops in few large ones.
-    # At rates above 1e-3 such steps blur places and stop at half of the letters.
-    Phase("reading", 1795, (), (Mix(SHAPES, SMALL, 1), Mix({"shapes": 1, **SCREENS}, FULL, 2)), turns=READ * 5 + LOOK + READ * 5 + CLIPS,
-          rate=1e-3, crops=24, level=(0.8, 1.0), warm=60, favour=("place", "locate")),
-    Phase("screens", 8000, (), (Mix(SHAPES, SMALL, 1), Mix({"shapes": 0.7, **SCREENS}, FULL, 2)), turns=LOOK * 3 + READ + LOOK * 3 + RECALL + READ + LOOK * 2 + RECALL + CLIPS,
-          rate=7e-4, cells=320, texts=6, auxiliary=0.5, warm=30, acts=0.2, chinese=0.04, several=0.12, filler=24, stored=0.35, favour=("locate", "switch state", "relation", "not there")),
+    # Letters for the tower, names and places of few things for the decoder, in one step: small steps of all of it.
+    Phase("ground", 900, (), (Mix(SHAPES, SMALL, 3), Mix(SCREENS, LITTLE, 2)),
+          turns=((("look", 1), ("crops", 3), ("see", 1)), (("look", 1), ("crops", 3), ("see", 1)), (("look", 1), ("crops", 2), ("recall", 1))),
+          rate=2e-3, cells=224, texts=5, auxiliary=0.5, level=(0.5, 0.9), warm=40, stored=0.15, favour=("place", "locate")),
+    Phase("screens", 12000, (), (Mix(SHAPES, SMALL, 2), Mix(SCREENS, LITTLE, 1), Mix({"shapes": 0.5, **SCREENS}, FULL, 3)),
+          turns=((("look", 2), ("crops", 1)), (("look", 2), ("crops", 1)), (("look", 1), ("clips", 1), ("crops", 1)), (("look", 2), ("see", 1)), (("look", 1), ("recall", 1), ("crops", 2))),
+          rate=2e-3, cells=256, texts=5, auxiliary=0.5, level=(0.7, 1.0), warm=30, acts=0.15, chinese=0.03, several=0.05, filler=24, stored=0.3, favour=("locate", "switch state", "relation", "not there")),
     # Pages and documents come from the browser's store alone.
     Phase("all", 100000, (), (Mix(SHAPES, SMALL, 1), Mix({"shapes": 0.7, **SCREENS}, FULL, 3), Mix({"page": 1, "document": 1}, {}, 1.5)),
           turns=LOOK * 3 + READ + LOOK * 3 + RECALL + LOOK * 2 + CLIPS, rate=1e-3, cells=320, texts=4, auxiliary=0.4, warm=30, acts=0.2, chinese=0.06, several=0.12, filler=60, stored=0.4),

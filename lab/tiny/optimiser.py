@@ -1,7 +1,7 @@
 """Muon for the matrices of the blocks, AdamW for everything else, over flat buffers that processes may share.
 
 Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/): momentum, then the update is replaced by the nearest
-orthogonal matrix with five Newton-Schulz steps. Computed in f32, matrices of one shape together. Update size as in
+orthogonal matrix with five Newton-Schulz steps, in bf16 where that is faster (the steps bear it), matrices of one shape together. Update size as in
 "Muon is scalable" (Liu et al. 2025): 0.2 * sqrt(max(rows, columns)), which matches AdamW's.
 
 Owns nothing: weights, gradients and both moments are rows of buffers that the trainer holds; every process updates its own
@@ -17,17 +17,18 @@ MOMENTUM, MUON_DECAY = 0.95, 0.02
 BETAS, ADAM_DECAY, ADAM_SHARE, EPSILON = (0.9, 0.98), 0.01, 0.5, 1e-8
 
 
-def orthogonal(x: torch.Tensor, steps: int = 5) -> torch.Tensor:
-    """Nearly orthogonal matrices for x [count, rows, columns]."""
+def orthogonal(x: torch.Tensor, steps: int = 5, short: bool = False) -> torch.Tensor:
+    """Nearly orthogonal matrices for x [count, rows, columns]; short: products in bf16."""
     a, b, c = COEFFICIENTS
     turned = x.shape[1] > x.shape[2]
     if turned:
         x = x.transpose(1, 2)
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    x = x.bfloat16() if short else x
     for _ in range(steps):
         gram = x @ x.transpose(1, 2)
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.transpose(1, 2) if turned else x
+    return (x.transpose(1, 2) if turned else x).float()
 
 
 @dataclass
@@ -68,8 +69,8 @@ def share_of(slots: list[Slot], rank: int, ranks: int) -> list[Slot]:
 
 
 @torch.no_grad()
-def step(slots, weights, gradients, first, second, count: int, rate: float, vision_rate: float):
-    """Updates `slots` in place. count: steps taken including this one; gradients are already averaged and clipped."""
+def step(slots, weights, gradients, first, second, count: int, rate: float, vision_rate: float, short: bool = False):
+    """Updates `slots` in place. count: steps taken including this one; gradients are already averaged and clipped; short: as in `orthogonal`."""
     by_shape = {}
     for s in slots:
         g, w = s.of(gradients), s.of(weights)
@@ -88,5 +89,5 @@ def step(slots, weights, gradients, first, second, count: int, rate: float, visi
         scale = (v / (1 - BETAS[1] ** count)).sqrt_().add_(EPSILON)
         w.mul_(1 - lr * ADAM_DECAY).addcdiv_(m, scale, value=-lr / (1 - BETAS[0] ** count))
     for (shape, lr), pairs in by_shape.items():
-        for (w, _), update in zip(pairs, orthogonal(torch.stack([u for _, u in pairs]))):
+        for (w, _), update in zip(pairs, orthogonal(torch.stack([u for _, u in pairs]), short=short)):
             w.mul_(1 - lr * MUON_DECAY).add_(update, alpha=-0.2 * max(shape) ** 0.5 * lr)

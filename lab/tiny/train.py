@@ -90,7 +90,7 @@ class Trainer:
         self.model = models.build(plan.shape, self.codec.ids, text.VOCABULARY, plan.seed, start=not begun)
         self.heads = models.Heads(plan.shape)
         self.spaced = torch.tensor(self.codec.spaced())
-        self.forward = models.Forward(self.model)
+        self.forward, self.short = models.Forward(self.model), models.short_products()
         self.lessons = lessons.Lessons(plan, self.codec, self.folder)
         self.rank, self.ranks, self.step, self.seconds, self.ends = 0, ranks, 0, 0.0, None
         named = [*self.model.named_parameters(), *(("heads." + n, p) for n, p in self.heads.named_parameters())]
@@ -215,7 +215,8 @@ class Trainer:
         tasks = self.lessons.tasks(phase, at)
         while (index := self.shared.pull()) < len(tasks):
             part = self.lessons.make(phase, at, index)
-            loss = self.part_loss(phase, part, report) / len(tasks)
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.short):
+                loss = self.part_loss(phase, part, report) / len(tasks)
             loss.backward()
             total += float(loss.detach())
         self.shared.wait()
@@ -242,7 +243,7 @@ class Trainer:
         for s in self.mine:
             s.of(gradients[0]).mul_(min(1.0, CLIP / (norm + 1e-6)))
         optimiser.step(self.mine, self.shared.weights[0], gradients[0], self.shared.first[0], self.shared.second[0],
-                       self.step + 1, phase.rate * self.rate(), phase.vision_rate)
+                       self.step + 1, phase.rate * self.rate(), phase.vision_rate, self.short)
         for s in self.mine:
             s.of(gradients[0]).zero_()
         self.shared.wait()
