@@ -46,7 +46,8 @@ target_include_directories(weft_avx512_emulated PRIVATE ${CMAKE_SOURCE_DIR}/src 
 target_compile_definitions(weft_avx512_emulated PRIVATE WEFT_EMULATE_TILES)
 target_compile_options(weft_avx512_emulated PRIVATE -mavx2 -mfma -mf16c -mbmi2 -O1 -w)
 # Unrolled by hand: with every intrinsic inlined too it compiles for minutes.
-set_source_files_properties(${CMAKE_SOURCE_DIR}/src/kernels/x86/avx512vnni_packed.c PROPERTIES COMPILE_DEFINITIONS SIMDE_NO_INLINE)
+set_source_files_properties(${CMAKE_SOURCE_DIR}/src/kernels/x86/avx512vnni_packed.c ${CMAKE_SOURCE_DIR}/src/kernels/x86/avx512vnni_runs.c
+                            PROPERTIES COMPILE_DEFINITIONS SIMDE_NO_INLINE)
 foreach(test types elementwise matmul attention packed)
   add_executable(test_${test}_emulated ${CMAKE_CURRENT_LIST_DIR}/test_${test}.c ${CMAKE_SOURCE_DIR}/src/kernels/dispatch.c
                  $<TARGET_OBJECTS:weft_avx512_emulated>)

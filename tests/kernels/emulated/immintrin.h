@@ -19,6 +19,9 @@
 #undef _mm512_mask_storeu_ps
 #undef _mm512_roundscale_ps
 #undef _mm512_scalef_ps
+#undef _mm512_reduce_ps
+#undef _mm512_reduce_max_epi32
+#undef _mm512_reduce_add_epi32
 #undef _mm512_cvtph_ps
 #undef _mm512_cvtps_ph
 #undef _mm512_cvtps_epi32
@@ -32,6 +35,9 @@
 #define _mm512_mask_storeu_ps  emulated_mask_store
 #define _mm512_roundscale_ps   emulated_round
 #define _mm512_scalef_ps       emulated_scalef
+#define _mm512_reduce_ps       emulated_fraction
+#define _mm512_reduce_max_epi32 emulated_largest
+#define _mm512_reduce_add_epi32 emulated_total
 #define _mm512_cvtph_ps        emulated_from_half
 #define _mm512_cvtps_ph        emulated_to_half
 #define _mm512_cvtps_epi32     emulated_to_int
@@ -84,6 +90,27 @@ static inline __m512 emulated_round(__m512 v, int mode) {
     emulated_floats s = emulated_split(v);
     for (int i = 0; i < 16; i++) s.lane[i] = rintf(s.lane[i]);
     return emulated_join(s);
+}
+
+static inline __m512 emulated_fraction(__m512 v, int mode) { /* rounding down is the only mode in use */
+    (void)mode;
+    emulated_floats s = emulated_split(v);
+    for (int i = 0; i < 16; i++) s.lane[i] -= floorf(s.lane[i]);
+    return emulated_join(s);
+}
+
+static inline int32_t emulated_largest(__m512i v) {
+    emulated_ints s = emulated_split_ints(v);
+    int32_t largest = s.lane[0];
+    for (int i = 1; i < 16; i++) largest = s.lane[i] > largest ? s.lane[i] : largest;
+    return largest;
+}
+
+static inline int32_t emulated_total(__m512i v) {
+    emulated_ints s = emulated_split_ints(v);
+    int32_t total = 0;
+    for (int i = 0; i < 16; i++) total += s.lane[i];
+    return total;
 }
 
 static inline __m512 emulated_scalef(__m512 v, __m512 n) {
