@@ -163,8 +163,14 @@ typedef struct weft_kernels {
     bool packs; /* the level has these slots in a form that is worth packing for; else they are ref's */
     /* One row of activations, n = 1 … WEFT_QUANT_CHUNK values, as int8; the values past n are 0. */
     void (*quantize)(weft_quants *out, const float *x, int64_t n);
+    /* The same for packed_chunk with w, in a form of the level's own that begins like weft_quants (q, scale). Types with
+     * blocks of 256, whose users elsewhere round activations in blocks of 256, may get even scales: those of 256 of k are
+     * one number times powers of two, none more than twice what its group needs but for groups below 2^-30 of the largest
+     * or 1e-26; one NaN or infinity is in all eight. NULL: packed_chunk reads what `quantize` makes. */
+    void (*quantize_rows)(weft_quants *out, const float *x, int64_t n, const weft_matrix *w);
     /* Few rows: out[r][i] = sum_k x[r][k] W[16 p0 + i][k] for the outputs of panels [p0, p1), r < rows <=
-     * WEFT_DOT_ROWS_MAX. x holds chunk c of row r at x[c * x_rows + r]. */
+     * packed_dot_rows (WEFT_DOT_ROWS_MAX or WEFT_PACKED_DOT_ROWS_MAX). x holds chunk c of row r at x[c * x_rows + r]. */
+    int packed_dot_rows;
     void (*packed_dot)(float *out, int64_t out_stride, const weft_quants *x, int64_t x_rows, int rows,
                        const weft_matrix *w, int64_t p0, int64_t p1);
     /* Many rows: opens chunk `chunk` of panel `panel` into the form that packed_chunk multiplies (the level's own, at
@@ -219,7 +225,7 @@ typedef struct weft_kernels {
     void (*attention)(const weft_attention_task *task);
 } weft_kernels;
 
-enum { WEFT_DOT_ROWS_MAX = 4 };
+enum { WEFT_DOT_ROWS_MAX = 4, WEFT_PACKED_DOT_ROWS_MAX = 8 };
 
 /* The table of `level` (a name of weft_kernels.level; NULL: WEFT_CPU from the environment, else the best of this CPU). An
  * unknown level, or one that this CPU lacks, is an error that names the levels. */

@@ -3,18 +3,20 @@
  * The activations are quantised once, chunk by chunk of 512 values of k, into records that all threads read: first by
  * chunk, then by row, so that a chunk of all rows is one run of memory. Few rows (decode): each thread takes runs of
  * panels and reads every weight once, straight from the panel. Many rows: a task is a block of panels and a part of the
- * rows; for each chunk it opens the panels of the block (L1) and runs the chunk of all its rows (L2) against them. The
- * sums of a task stay in the thread's scratch until the last chunk. Allocates nothing. */
+ * rows; for each chunk it opens two panels at a time (L1) and runs the chunk of all its rows (L2, for the whole block)
+ * against them. The sums of a task stay in the thread's scratch (L2) until the last chunk. Allocates nothing. */
 #include <string.h>
 
 #include "kernels/packed.h"
 #include "kernels/variants.h"
 
 enum {
-    BLOCK_PANELS_MAX = 4,
+    BLOCK_PANELS_MAX = 16,
+    OPEN_PANELS = 2, /* at once: they stay in L1 */
+    RUN_ROWS = 24,   /* between two requests for the weights that come next */
     PART_ROWS_MAX = 256,
     SUMS_BYTES = BLOCK_PANELS_MAX * PART_ROWS_MAX * WEFT_PANEL_WIDTH * 4,
-    OWN_QUANT_BYTES = WEFT_THREAD_SCRATCH_BYTES - SUMS_BYTES - BLOCK_PANELS_MAX * WEFT_OPEN_BYTES,
+    OWN_QUANT_BYTES = WEFT_THREAD_SCRATCH_BYTES - SUMS_BYTES - OPEN_PANELS * WEFT_OPEN_BYTES,
     DOT_RUN_PANELS = 4, /* panels that a thread takes at once, at least */
     QUANTIZE_GRAIN = 24 /* chunks that are not worth waking a thread for */
 };
@@ -32,6 +34,7 @@ typedef struct product {
     weft_quants *quants;    /* [chunks][terms][m1 - m0] */
     int64_t m0, m1;         /* the pass at hand */
     int terms;              /* 2 for weft_matrix.fine, else 1 */
+    bool few;               /* rows in the pass at hand */
     int64_t panels, chunks; /* of the matrix */
     int block_panels;       /* of a task */
     int64_t part_rows;
@@ -44,12 +47,18 @@ static int64_t ceil_div(int64_t a, int64_t b) {
     return (a + b - 1) / b;
 }
 
+static void quantize_term(const product *p, weft_quants *out, const float *x, int64_t n) {
+    if (p->few || !p->kernels->quantize_rows)
+        p->kernels->quantize(out, x, n);
+    else
+        p->kernels->quantize_rows(out, x, n, p->w);
+}
+
 /* Of the values x and their first term: the second, which is what rounding to the first left. */
-static void quantize_rest(const weft_kernels *kernels, weft_quants *second, const weft_quants *first, const float *x,
-                          int64_t n) {
+static void quantize_rest(const product *p, weft_quants *second, const weft_quants *first, const float *x, int64_t n) {
     float rest[WEFT_QUANT_CHUNK];
     for (int64_t i = 0; i < n; i++) rest[i] = x[i] - first->scale[i / 32] * (float)first->q[i];
-    kernels->quantize(second, rest, n);
+    quantize_term(p, second, rest, n);
 }
 
 /* Items are (row, chunk). */
@@ -62,21 +71,22 @@ static void quantize_body(void *context, int64_t begin, int64_t end, int thread)
         int64_t n = min64(WEFT_QUANT_CHUNK, p->w->cols - k);
         const float *x = p->x + (p->m0 + row) * p->x_stride + k;
         weft_quants *out = p->quants + chunk * p->terms * rows + row;
-        p->kernels->quantize(out, x, n);
-        if (p->terms == 2) quantize_rest(p->kernels, out + rows, out, x, n);
+        quantize_term(p, out, x, n);
+        if (p->terms == 2) quantize_rest(p, out + rows, out, x, n);
     }
 }
 
 /* ---- few rows ---- */
 
-enum { SUM_PANELS = 8, SUM_WIDTH = SUM_PANELS * WEFT_PANEL_WIDTH };
+/* SUM_PANELS_TWICE: that are read twice, the second time from L2. */
+enum { SUM_PANELS = 8, SUM_PANELS_TWICE = 2, SUM_WIDTH = SUM_PANELS * WEFT_PANEL_WIDTH };
 
 /* The pass's rows against panels [begin, end), at most SUM_PANELS, which have `width` outputs; into sums[row]. */
 static void dot_terms(const product *p, float sums[][SUM_WIDTH], int64_t begin, int64_t end, int64_t width) {
-    int rows = (int)(p->m1 - p->m0), all = rows * p->terms;
-    int once = all <= WEFT_DOT_ROWS_MAX ? all : rows;
+    int rows = (int)(p->m1 - p->m0), all = rows * p->terms, times = (int)ceil_div(all, p->kernels->packed_dot_rows);
+    int once = (int)ceil_div(all, times);
     for (int r = 0; r < all; r += once) /* the second time from the cache */
-        p->kernels->packed_dot(sums[r], SUM_WIDTH, p->quants + r, all, once, p->w, begin, end);
+        p->kernels->packed_dot(sums[r], SUM_WIDTH, p->quants + r, all, (int)min64(once, all - r), p->w, begin, end);
     for (int r = rows; r < all; r++)
         for (int64_t i = 0; i < width; i++) sums[r - rows][i] += sums[r][i];
 }
@@ -87,13 +97,14 @@ static void dot_body(void *context, int64_t begin, int64_t end, int thread) {
     const weft_matrix *w = p->w;
     int rows = (int)(p->m1 - p->m0);
     float *out = p->out + p->m0 * p->out_stride;
-    if (!p->bias && !p->accumulate && p->terms == 1) {
+    if (!p->bias && !p->accumulate && p->terms == 1 && rows <= p->kernels->packed_dot_rows) {
         p->kernels->packed_dot(out + begin * WEFT_PANEL_WIDTH, p->out_stride, p->quants, rows, rows, w, begin, end);
         return;
     }
-    float sums[2 * WEFT_DOT_ROWS_MAX][SUM_WIDTH];
-    for (int64_t panel = begin; panel < end; panel += SUM_PANELS) {
-        int64_t n0 = panel * WEFT_PANEL_WIDTH, last = min64(panel + SUM_PANELS, end);
+    float sums[2 * WEFT_PACKED_DOT_ROWS_MAX][SUM_WIDTH];
+    int64_t step = rows * p->terms > p->kernels->packed_dot_rows ? SUM_PANELS_TWICE : SUM_PANELS;
+    for (int64_t panel = begin; panel < end; panel += step) {
+        int64_t n0 = panel * WEFT_PANEL_WIDTH, last = min64(panel + step, end);
         int64_t n1 = min64(last * WEFT_PANEL_WIDTH, w->rows);
         dot_terms(p, sums, panel, last, n1 - n0);
         for (int r = 0; r < rows; r++) {
@@ -128,21 +139,47 @@ void weft_output_write(const weft_output *to, const float *sums, int64_t m, int6
     memcpy(out, v, (size_t)width * sizeof *v);
 }
 
+/* A chunk of a panel begins in pages that nothing has read from yet, where hardware does not look ahead: of the next
+ * panels' chunk, the part that is due before row r of `rows`. */
+static void ask_for(const weft_matrix *w, int64_t panel, int64_t chunk, int64_t r, int64_t rows) {
+    weft_packed_kind kind = weft_packed_kind_of(w->panel_type);
+    int64_t groups = weft_chunk_groups(w->cols, chunk), values = chunk * WEFT_QUANT_CHUNK;
+    int64_t lines = groups * kind.group_bytes / 64, last = lines * min64(r + RUN_ROWS, rows) / rows;
+    for (int64_t i = panel; i < min64(panel + OPEN_PANELS, weft_panel_count(w->rows)); i++) {
+        const uint8_t *scales = weft_panel_scales(w, i) + values / kind.scale_values * kind.scale_bytes;
+        const uint8_t *quants = weft_panel_quants(w, i) + values / 32 * kind.group_bytes;
+        for (int64_t at = 0; r == 0 && at < 32 * groups / kind.scale_values * kind.scale_bytes; at += 64)
+            __builtin_prefetch(scales + at, 0, 2);
+        for (int64_t at = lines * r / rows; at < last; at++) __builtin_prefetch(quants + 64 * at, 0, 2);
+    }
+}
+
 /* Rows [r0, r1) of the pass, panels [p0, p1). */
 static void block(const product *p, int64_t r0, int64_t r1, int64_t p0, int64_t p1, char *scratch) {
     const weft_kernels *kernels = p->kernels;
     char *open = scratch;
-    float *sums = (float *)(scratch + BLOCK_PANELS_MAX * WEFT_OPEN_BYTES);
+    float *sums = (float *)(scratch + OPEN_PANELS * WEFT_OPEN_BYTES);
     int64_t rows = r1 - r0, pass = p->m1 - p->m0;
     const weft_output to = {p->out, p->out_stride, p->bias, p->accumulate};
     for (int64_t chunk = 0; chunk < p->chunks; chunk++) {
-        for (int64_t i = p0; i < p1; i++) kernels->packed_open(open + (i - p0) * WEFT_OPEN_BYTES, p->w, i, chunk);
         const weft_quants *x = p->quants + chunk * p->terms * pass + r0;
-        if (p->terms == 2 && kernels->packed_chunk_two &&
-            kernels->packed_chunk_two(sums, rows, x, pass, rows, open, (int)(p1 - p0), p->w, chunk, chunk > 0))
-            continue;
-        for (int t = 0; t < p->terms; t++)
-            kernels->packed_chunk(sums, rows, x + t * pass, rows, open, (int)(p1 - p0), p->w, chunk, chunk + t > 0);
+        for (int64_t i = p0; i < p1; i += OPEN_PANELS) {
+            int panels = (int)min64(OPEN_PANELS, p1 - i);
+            float *c = sums + (i - p0) * rows * WEFT_PANEL_WIDTH;
+            for (int j = 0; j < panels; j++) kernels->packed_open(open + j * WEFT_OPEN_BYTES, p->w, i + j, chunk);
+            int64_t next_panel = i + OPEN_PANELS < p1 ? i + OPEN_PANELS : p0, next_chunk = chunk + (next_panel == p0);
+            for (int64_t r = 0; r < rows; r += RUN_ROWS) {
+                int64_t run = min64(RUN_ROWS, rows - r);
+                if (next_chunk < p->chunks) ask_for(p->w, next_panel, next_chunk, r, rows);
+                float *to_run = c + r * WEFT_PANEL_WIDTH;
+                if (p->terms == 2 && kernels->packed_chunk_two &&
+                    kernels->packed_chunk_two(to_run, rows, x + r, pass, run, open, panels, p->w, chunk, chunk > 0))
+                    continue;
+                for (int t = 0; t < p->terms; t++)
+                    kernels->packed_chunk(to_run, rows, x + t * pass + r, run, open, panels, p->w, chunk,
+                                          chunk + t > 0);
+            }
+        }
     }
     for (int64_t r = 0; r < rows; r++)
         for (int64_t i = p0; i < p1; i++)
@@ -204,21 +241,21 @@ void weft_matmul_packed(const weft_compute *compute, int thread, float *out, int
     for (p.m0 = 0; p.m0 < m; p.m0 += step) {
         p.m1 = min64(p.m0 + step, m);
         int64_t items = (p.m1 - p.m0) * p.chunks;
-        bool few = p.m1 - p.m0 <= WEFT_DOT_ROWS_MAX;
+        p.few = p.m1 - p.m0 <= weft_few_rows(p.kernels, p.terms);
         choose_tasks(&p, threads);
         int64_t tasks = ceil_div(p.panels, p.block_panels) * ceil_div(p.m1 - p.m0, p.part_rows);
         int64_t grain = p.panels / (threads * 8);
         if (grain < DOT_RUN_PANELS) grain = DOT_RUN_PANELS;
         if (thread >= 0) {
             quantize_body(&p, 0, items, thread);
-            if (few)
+            if (p.few)
                 dot_body(&p, 0, p.panels, thread);
             else
                 block_body(&p, 0, tasks, thread);
             continue;
         }
         weft_parallel_for(pool, items, items <= QUANTIZE_GRAIN ? items : 8, quantize_body, &p);
-        if (few)
+        if (p.few)
             weft_parallel_for(pool, p.panels, grain, dot_body, &p);
         else
             weft_parallel_for(pool, tasks, 1, block_body, &p);

@@ -82,6 +82,17 @@ static inline size_t weft_run_tile_bytes(int64_t cols) {
     return (size_t)cols * WEFT_RUN_TILE_ROWS + (size_t)((cols + WEFT_RUN - 1) / WEFT_RUN) * 2 * 64;
 }
 
+/* How many rows of `terms` terms go to packed_dot, in one or two parts, rather than to packed_chunk. */
+static inline int weft_few_rows(const weft_kernels *kernels, int terms) {
+    int once = kernels->packed_dot_rows;
+    return once > WEFT_DOT_ROWS_MAX ? 2 * once / terms : once;
+}
+
+/* Whether quantize_rows may give even scales. */
+static inline bool weft_takes_even_scales(const weft_matrix *w) {
+    return !w->fine && weft_packed_kind_of(w->panel_type).scale_values == 256;
+}
+
 /* What packed_open makes: scales and minima as f32, per group of 32 or (Q6_K) of 16 values, then quants, a byte each, as
  * [group of 32][step][16][4] unless the level has a form of its own. */
 typedef struct weft_open_panel {

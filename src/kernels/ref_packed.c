@@ -136,7 +136,9 @@ static void packed_dot(float *out, int64_t out_stride, const weft_quants *x, int
 void weft_ref_packed_fill(weft_kernels *table) {
     table->quantize = quantize;
     table->packed_dot = packed_dot;
+    table->packed_dot_rows = WEFT_DOT_ROWS_MAX;
     table->packed_open = packed_open;
     table->packed_chunk = packed_chunk;
     table->packed_chunk_two = NULL;
+    table->quantize_rows = NULL;
 }

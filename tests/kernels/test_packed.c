@@ -167,6 +167,49 @@ static void quantize_runs(weft_quants *out, const float *x, int64_t n) {
     }
 }
 
+/* What packed_chunk reads: the reference's quants and scales, or even scales. */
+static void check_quantize_rows(const weft_kernels *k, uint64_t *seed) {
+    if (!k->quantize_rows) return;
+    weft_quants *got = aligned(sizeof *got), *own = aligned(sizeof *own);
+    for (int round = 0; round < ROUNDS(400); round++) {
+        weft_matrix w = {.panel_type = packed_types[round % PACKED_TYPES], .fine = round % 5 == 4};
+        int64_t n = round < 20 ? 512 : random_between(seed, 1, 512);
+        float *x = guarded(n);
+        fill_extreme(seed, x, n, round % 5);
+        for (int64_t i = 0; i < n && round % 3 == 0; i++) x[i] *= powf(2, (float)(i / 32 * 7 % 40)); /* unlike groups */
+        bool even = weft_takes_even_scales(&w);
+        if (round % 11 == 10) x[n / 2] = round % 2 ? NAN : -INFINITY;
+        reference()->quantize(own, x, n);
+        k->quantize_rows(got, x, n, &w);
+        int wrong = even ? 0 : memcmp(got->q, own->q, sizeof got->q) != 0;
+        for (int g = 0; g < 16; g++) {
+            float unit = 0, scale = got->scale[g], needed = own->scale[g], bad = 0;
+            for (int i = g / 8 * 8; i < g / 8 * 8 + 8; i++) {
+                unit = fmaxf(unit, got->scale[i]);
+                bad += own->scale[i] * 0;
+            }
+            if (isnan(even ? bad : needed)) {
+                wrong += !isnan(scale);
+                continue;
+            }
+            int exponent;
+            if (even) {
+                wrong += frexpf(unit / scale, &exponent) != 0.5f || scale < needed * 0.999999f;
+                wrong += !(scale <= needed * 2 || scale == unit * 0x1p-30f || unit < 1e-28f);
+            } else {
+                wrong += scale != needed;
+            }
+            for (int i = 32 * g; i < 32 * g + 32; i++)
+                wrong += !(fabsf(scale * got->q[i] - (i < n ? x[i] : 0)) <= scale * 0.5001f + WEFT_QUANT_LEAST);
+        }
+        CHECK_MSG(wrong == 0, "%s rows of %lld for %s, round %d: %d wrong", k->level, (long long)n,
+                  weft_type_name(w.panel_type), round, wrong);
+        guarded_free(x);
+    }
+    free(got);
+    free(own);
+}
+
 /* The products of random rows, of which `poisoned` (or -1) holds a NaN. */
 static void check_product(const weft_compute *compute, uint64_t *seed, weft_type type, int64_t m, int64_t rows,
                           int64_t cols, int kind, bool one_thread) {
@@ -194,13 +237,17 @@ static void check_product(const weft_compute *compute, uint64_t *seed, weft_type
     weft_quants *q = aligned(sizeof *q * (size_t)weft_chunk_count(cols));
     weft_open_panel *open = aligned(WEFT_OPEN_BYTES * (size_t)weft_chunk_count(cols));
     bool half_groups = weft_packed_kind_of(p.w.panel_type).group == 16;
+    bool rows_form = k->quantize_rows && m > weft_few_rows(k, p.w.fine ? 2 : 1);
     for (int64_t n = 0; n < rows; n++) {
         for (int64_t c = 0; c < weft_chunk_count(cols) && n % 16 == 0; c++)
             reference()->packed_open((char *)open + c * WEFT_OPEN_BYTES, &p.w, n / 16, c);
         for (int64_t r = 0; r < m; r++) {
             if (runs) quantize_runs(q, x + r * x_stride, cols);
-            for (int64_t c = 0; c < weft_chunk_count(cols) && !runs; c++)
-                reference()->quantize(q + c, x + r * x_stride + c * 512, cols - c * 512 < 512 ? cols - c * 512 : 512);
+            for (int64_t c = 0; c < weft_chunk_count(cols) && !runs; c++) {
+                int64_t count = cols - c * 512 < 512 ? cols - c * 512 : 512;
+                reference()->quantize(q + c, x + r * x_stride + c * 512, count);
+                if (rows_form) k->quantize_rows(q + c, x + r * x_stride + c * 512, count, &p.w);
+            }
             double exact = 0, rounded = 0, size = 0, bound = 0, halves = 0;
             for (int64_t i = 0; i < cols; i++) {
                 const weft_open_panel *o = (const void *)((char *)open + i / 512 * WEFT_OPEN_BYTES);
@@ -291,13 +338,13 @@ static void check_plain(const weft_compute *compute, uint64_t *seed, weft_type t
 }
 
 static void check_products(const weft_compute *compute, uint64_t *seed) {
-    static const int64_t batches[] = {1, 2, 3, 4, 5, 6, 7, 8, 11, 16, 23, 35};
+    static const int64_t batches[] = {1, 2, 3, 4, 5, 6, 7, 8, 11, 16, 19, 23, 29, 35, 50};
 #ifdef WEFT_TESTS_EMULATED_CPU
     const int step = 3;
 #else
     const int step = 1;
 #endif
-    for (int round = 0; round < 12 / step * PACKED_TYPES; round++) {
+    for (int round = 0; round < 15 / step * PACKED_TYPES; round++) {
         weft_type type = packed_types[round % PACKED_TYPES];
         int64_t block = weft_type_block_values(type), m = batches[round / PACKED_TYPES * step];
         int64_t cols = block * random_between(seed, 1, 1300 / block);
@@ -377,6 +424,7 @@ int main(void) {
     check_views(&seed);
     for (int i = 0; i < levels; i++) {
         check_quantize(tables[i], &seed);
+        check_quantize_rows(tables[i], &seed);
         for (int threads = 1; threads <= 3; threads += 2) {
             weft_error err;
             weft_compute *compute;

@@ -2,12 +2,16 @@
  * 32 bits: a step of a panel is one vector, and nothing can overflow. Sums are named variables: arrays of them end up
  * in memory. */
 #if defined(__x86_64__)
+#include <float.h>
+
 #include "kernels/variants.h"
 #include "kernels/x86/avx512_packed.h"
+#include "kernels/x86/avx512_quantize.h"
 
 /* ---- few rows ---- */
 
-#define EACH_DOT_ROW(STEP) STEP(0) STEP(1) STEP(2) STEP(3)
+enum { DOT_ROWS_MAX = 8 };
+#define EACH_DOT_ROW(STEP) STEP(0) STEP(1) STEP(2) STEP(3) STEP(4) STEP(5) STEP(6) STEP(7)
 
 #define DRAIN(r, total, sum_of)                                                                                        \
     if (rows > r) {                                                                                                    \
@@ -22,7 +26,7 @@ WEFT_INLINE void dot_panels(const int bits, const packed_scales kind, const int 
     int64_t groups = w->cols / 32;
     for (int64_t p = p0; p < p1; p++) {
         const uint8_t *s = weft_panel_scales(w, p), *q = weft_panel_quants(w, p);
-        __m512 c0 = _mm512_setzero_ps(), c1 = c0, c2 = c0, c3 = c0, scale, min;
+        __m512 c0 = _mm512_setzero_ps(), c1 = c0, c2 = c0, c3 = c0, c4 = c0, c5 = c0, c6 = c0, c7 = c0, scale, min;
         const weft_quants *x = first_chunk;
         for (int64_t first = 0; first < groups; first += WEFT_QUANT_GROUPS, x += x_rows) {
             int count = groups - first < WEFT_QUANT_GROUPS ? (int)(groups - first) : WEFT_QUANT_GROUPS;
@@ -89,7 +93,12 @@ WEFT_INLINE void dot_panels(const int bits, const packed_scales kind, const int 
             ROWS_CASE(1, bits, kind, zero)                                                                             \
             ROWS_CASE(2, bits, kind, zero)                                                                             \
             ROWS_CASE(3, bits, kind, zero)                                                                             \
-        default: dot_panels(bits, kind, zero, 4, out, out_stride, x, x_rows, w, p0, p1);                               \
+            ROWS_CASE(4, bits, kind, zero)                                                                             \
+            ROWS_CASE(6, bits, kind, zero)                                                                             \
+            ROWS_CASE(8, bits, kind, zero)                                                                             \
+        default: /* 5, 7: the first and the rest */                                                                    \
+            dot_##type(out, out_stride, x, x_rows, 1, w, p0, p1);                                                      \
+            dot_##type(out + out_stride, out_stride, x + 1, x_rows, rows - 1, w, p0, p1);                              \
         }                                                                                                              \
     }
 EACH_PACKED_TYPE(DEFINE_DOT)
@@ -106,34 +115,12 @@ static void packed_dot(float *out, int64_t out_stride, const weft_quants *x, int
 
 /* ---- many rows ----
  *
- * What a group costs beside its products bounds the speed, so types whose minimum is a multiple of their scale
- * (is_signed) change the sides of VPDPBUSD: weights open to w = u - zero, signed, and activations become q + 128,
- * unsigned. Their product is too large by 128 times the sum of the group's w, which the opener knows: sums start at
- * minus that, and no minimum has to be taken away in f32. */
-
-WEFT_INLINE bool is_signed(const packed_scales kind) {
-    return kind == SCALES_D || kind == SCALES_Q6;
-}
+ * VPDPBUSD, the multiplications and the fused sums of f32 share two pipes, so what a group costs beside its products
+ * bounds the speed. The sums of a tile stay in registers for the whole chunk. Types whose minimum is a multiple of
+ * their scale take it off in integers (`sign`): a group starts at minus `zero` times the sum of its activations. */
 
 WEFT_INLINE void open_quants(const int bits, uint8_t *out, const uint8_t *q, int groups) {
     for (int g = 0; g < groups; g++, q += s_group_bytes(bits), out += 512) {
-#pragma GCC unroll 4
-        for (int v = 0; v < 4; v++) {
-            bytes low, high;
-            quants_45_6(bits, v, q, &low, &high);
-            _mm512_storeu_si512(out + 64 * v, low);
-            _mm512_storeu_si512(out + 64 * (v + 4), high);
-        }
-    }
-}
-
-/* The same as signed bytes, and where the sums of a group start, for each output, in the place of its minimum. */
-WEFT_INLINE void open_signed(const int bits, const packed_scales kind, const int zero, weft_open_panel *open,
-                             const uint8_t *q, int groups) {
-    const bytes shift = _mm512_set1_epi8((char)zero), most = _mm512_set1_epi8((char)128);
-    uint8_t *out = open->quants;
-    for (int g = 0; g < groups; g++, q += s_group_bytes(bits), out += 512) {
-        bytes first = _mm512_setzero_si512(), second = first;
 #pragma GCC unroll 4
         for (int v = 0; v < 4; v++) {
             bytes low, high;
@@ -143,20 +130,23 @@ WEFT_INLINE void open_signed(const int bits, const packed_scales kind, const int
             } else {
                 quants_45_6(bits, v, q, &low, &high);
             }
-            low = _mm512_sub_epi8(low, shift);
-            high = _mm512_sub_epi8(high, shift);
-            first = _mm512_dpbusd_epi32(first, most, low);
-            second = _mm512_dpbusd_epi32(second, most, high);
             _mm512_storeu_si512(out + 64 * v, low);
             _mm512_storeu_si512(out + 64 * (v + 4), high);
         }
-        const bytes none = _mm512_setzero_si512();
-        if (kind == SCALES_Q6) {
-            _mm512_storeu_si512(open->min[2 * g], _mm512_sub_epi32(none, first));
-            _mm512_storeu_si512(open->min[2 * g + 1], _mm512_sub_epi32(none, second));
-        } else {
-            _mm512_storeu_si512(open->min[g], _mm512_sub_epi32(none, _mm512_add_epi32(first, second)));
-        }
+    }
+}
+
+/* A group's factor over even scales is the weights' scale with an exponent less by the row's shift, which the pipes of
+ * the products do not see; unit comes in once in 256 of k. Zeros have no exponent to spare and become this. */
+#define SCALE_LEAST 0x1p-96f
+enum { EVEN_GROUPS = 8 };
+_Static_assert(96 + EVEN_SHIFT_MAX <= 126, "no factor becomes denormal");
+
+WEFT_INLINE void raise_zeros(weft_open_panel *open, int groups) {
+    for (int g = 0; g < groups; g++) {
+        __m512 scale = _mm512_loadu_ps(open->scale[g]);
+        __mmask16 none = _mm512_cmp_ps_mask(scale, _mm512_setzero_ps(), _CMP_EQ_OQ);
+        _mm512_storeu_ps(open->scale[g], _mm512_mask_mov_ps(scale, none, _mm512_set1_ps(SCALE_LEAST)));
     }
 }
 
@@ -168,10 +158,8 @@ static void packed_open(void *memory, const weft_matrix *w, int64_t panel, int64
 #define OPEN_CASE(type, bits, kind, zero)                                                                              \
     case type:                                                                                                         \
         s_open_scales(kind, zero, open, s + (size_t)(first / s_scale_groups(kind)) * s_scale_bytes(kind), groups);     \
-        if (is_signed(kind))                                                                                           \
-            open_signed(bits, kind, zero, open, q + (size_t)first * s_group_bytes(bits), groups);                      \
-        else                                                                                                           \
-            open_quants(bits, open->quants, q + (size_t)first * s_group_bytes(bits), groups);                          \
+        if (s_scale_groups(kind) > 1) raise_zeros(open, kind == SCALES_Q6 ? 2 * groups : groups);                      \
+        open_quants(bits, open->quants, q + (size_t)first * s_group_bytes(bits), groups);                              \
         return;
     switch (w->panel_type) {
         EACH_PACKED_TYPE(OPEN_CASE)
@@ -179,96 +167,136 @@ static void packed_open(void *memory, const weft_matrix *w, int64_t panel, int64
     }
 }
 
-/* A tile of `rows` rows and the outputs of one or two panels: the sums of row r are in ar and br. */
+WEFT_INLINE __m512 even_unit(const tile_quants *x, int g) {
+    int32_t bits;
+    memcpy(&bits, &x->scale[g], sizeof bits);
+    return _mm512_castsi512_ps(_mm512_set1_epi32(bits + x->shift[g]));
+}
+
+/* A tile of `rows` rows and the outputs of one or two panels: the sums of row r are in s##r and t##r, the products of
+ * the group at hand in a##r and b##r. */
 #define EACH_ROW(STEP) STEP(0) STEP(1) STEP(2) STEP(3) STEP(4) STEP(5)
-#define START(r)       bytes a##r = start0, b##r = start1;
-#define CHAIN(r)                                                                                                       \
-    if (rows > r) {                                                                                                    \
-        bytes f = four(sign ? (const void *)(shifted[r] + at) : (const void *)(x[r].q + at));                          \
-        a##r = sign ? _mm512_dpbusd_epi32(a##r, f, u0) : _mm512_dpbusd_epi32(a##r, u0, f);                             \
-        if (panels > 1) b##r = sign ? _mm512_dpbusd_epi32(b##r, f, u1) : _mm512_dpbusd_epi32(b##r, u1, f);             \
+#define LOAD_SUMS(r)                                                                                                   \
+    __m512 s##r = none, t##r = none;                                                                                   \
+    if (rows > r && !even && add) {                                                                                    \
+        s##r = _mm512_loadu_ps(c + r * WEFT_PANEL_WIDTH);                                                              \
+        if (panels > 1) t##r = _mm512_loadu_ps(c + c_panel + r * WEFT_PANEL_WIDTH);                                    \
     }
-#define SCALE(r)                                                                                                       \
+#define STORE_SUMS(r)                                                                                                  \
     if (rows > r) {                                                                                                    \
         float *to = c + r * WEFT_PANEL_WIDTH;                                                                          \
-        __m512 f = _mm512_set1_ps(x[r].scale[g]), sum = _mm512_set1_ps(x[r].sum[g]), t = _mm512_loadu_ps(to);          \
-        if (!sign) t = _mm512_fnmadd_ps(min0, sum, t);                                                                 \
-        _mm512_storeu_ps(to, _mm512_fmadd_ps(_mm512_cvtepi32_ps(a##r), _mm512_mul_ps(scale0, f), t));                  \
+        if (even) {                                                                                                    \
+            __m512 unit = even_unit(x + r, first);                                                                     \
+            s##r = more ? _mm512_fmadd_ps(s##r, unit, _mm512_loadu_ps(to)) : _mm512_mul_ps(s##r, unit);                \
+            if (panels > 1)                                                                                            \
+                t##r = more ? _mm512_fmadd_ps(t##r, unit, _mm512_loadu_ps(to + c_panel)) : _mm512_mul_ps(t##r, unit);  \
+        }                                                                                                              \
+        _mm512_storeu_ps(to, s##r);                                                                                    \
+        if (panels > 1) _mm512_storeu_ps(to + c_panel, t##r);                                                          \
+    }
+#define START(r) bytes a##r = sign ? _mm512_set1_epi32(x[r].start[i]) : _mm512_setzero_si512(), b##r = a##r;
+#define CHAIN(r)                                                                                                       \
+    if (rows > r) {                                                                                                    \
+        bytes f = four(x[r].q + at);                                                                                   \
+        a##r = _mm512_dpbusd_epi32(a##r, u0, f);                                                                       \
+        if (panels > 1) b##r = _mm512_dpbusd_epi32(b##r, u1, f);                                                       \
+    }
+#define FACTOR(own, r)                                                                                                 \
+    (even ? _mm512_castsi512_ps(_mm512_sub_epi32(_mm512_castps_si512(own), _mm512_set1_epi32(x[r].shift[g])))          \
+          : _mm512_mul_ps(own, _mm512_set1_ps(x[r].scale[g])))
+#define SCALE(r)                                                                                                       \
+    if (rows > r) {                                                                                                    \
+        __m512 sum = _mm512_set1_ps(even ? x[r].even_sum[g] : x[r].sum[g]);                                            \
+        if (!sign) s##r = _mm512_fnmadd_ps(min0, sum, s##r);                                                           \
+        s##r = _mm512_fmadd_ps(_mm512_cvtepi32_ps(a##r), FACTOR(scale0, r), s##r);                                     \
         if (panels > 1) {                                                                                              \
-            t = _mm512_loadu_ps(to + c_panel);                                                                         \
-            if (!sign) t = _mm512_fnmadd_ps(min1, sum, t);                                                             \
-            t = _mm512_fmadd_ps(_mm512_cvtepi32_ps(b##r), _mm512_mul_ps(scale1, f), t);                                \
-            _mm512_storeu_ps(to + c_panel, t);                                                                         \
+            if (!sign) t##r = _mm512_fnmadd_ps(min1, sum, t##r);                                                       \
+            t##r = _mm512_fmadd_ps(_mm512_cvtepi32_ps(b##r), FACTOR(scale1, r), t##r);                                 \
         }                                                                                                              \
     }
 
-/* c_panel: floats between the sums of two panels. halves: scales per 16 of k instead of 32. shifted: the rows' q + 128,
- * where sign. */
-WEFT_INLINE void tile(const bool sign, const bool halves, const int rows, const int panels, float *c, int64_t c_panel,
-                      const weft_quants *x, const uint8_t shifted[][WEFT_QUANT_CHUNK], const weft_open_panel *open,
-                      int groups) {
+/* c_panel: floats between the sums of two panels. halves: scales per 16 of k instead of 32. */
+WEFT_INLINE void tile(const bool even, const bool sign, const bool halves, const int rows, const int panels, float *c,
+                      int64_t c_panel, const tile_quants *x, const weft_open_panel *open, int groups, bool add) {
     const weft_open_panel *next = (const void *)((const char *)open + (panels > 1 ? WEFT_OPEN_BYTES : 0));
     const uint8_t *q0 = open->quants, *q1 = next->quants;
-    const int steps = halves ? 4 : 8;
-    for (int i = 0; i < (halves ? 2 * groups : groups); i++, q0 += 64 * steps, q1 += 64 * steps) {
-        const int g = halves ? i / 2 : i, start = i * 4 * steps;
-        const bytes zero = _mm512_setzero_si512();
-        const bytes start0 = sign ? load(open->min[i]) : zero, start1 = sign ? load(next->min[i]) : zero;
-        EACH_ROW(START)
+    const int parts = halves ? 2 : 1, steps = 8 / parts;
+    const __m512 none = _mm512_setzero_ps();
+    for (int first = 0; first < groups; first += even ? EVEN_GROUPS : groups) {
+        const int last = even ? first + EVEN_GROUPS : groups;
+        const bool more = add || first > 0;
+        EACH_ROW(LOAD_SUMS)
+        for (int i = parts * first; i < parts * last; i++, q0 += 64 * steps, q1 += 64 * steps) {
+            const int g = i / parts, start = i * 4 * steps;
+            if (start % 32 == 0) /* the rows of the next tile, to the part of their length */
+                for (int j = 0; j < (rows * (int)sizeof *x / 64 + WEFT_QUANT_GROUPS - 1) / WEFT_QUANT_GROUPS; j++)
+                    _mm_prefetch((const char *)(x + rows) + 64 * (g + WEFT_QUANT_GROUPS * j), _MM_HINT_T1);
+            EACH_ROW(START)
 #pragma GCC unroll 8
-        for (int v = 0; v < steps; v++) {
-            const int at = start + 4 * v;
-            bytes u0 = load(q0 + 64 * v), u1 = load(q1 + 64 * v);
-            EACH_ROW(CHAIN)
+            for (int v = 0; v < steps; v++) {
+                const int at = start + 4 * v;
+                bytes u0 = load(q0 + 64 * v), u1 = load(q1 + 64 * v);
+                EACH_ROW(CHAIN)
+            }
+            __m512 scale0 = _mm512_loadu_ps(open->scale[i]), scale1 = _mm512_loadu_ps(next->scale[i]);
+            __m512 min0 = _mm512_loadu_ps(open->min[i]), min1 = _mm512_loadu_ps(next->min[i]);
+            EACH_ROW(SCALE)
         }
-        __m512 scale0 = _mm512_loadu_ps(open->scale[i]), scale1 = _mm512_loadu_ps(next->scale[i]);
-        __m512 min0 = _mm512_loadu_ps(open->min[i]), min1 = _mm512_loadu_ps(next->min[i]);
-        EACH_ROW(SCALE)
+        EACH_ROW(STORE_SUMS)
     }
 }
 
-WEFT_INLINE void shift_row(uint8_t *out, const weft_quants *x, int groups) {
-    for (int k = 0; k < 32 * groups; k += 64)
-        _mm512_storeu_si512(out + k, _mm512_xor_si512(load(x->q + k), _mm512_set1_epi8((char)128)));
-}
+enum { TILE_ROWS = 6 };
 
-WEFT_INLINE void chunk_rows(const bool sign, const bool halves, const int panels, float *c, int64_t c_rows,
-                            const weft_quants *x, int64_t rows, const weft_open_panel *open, int groups) {
-    _Alignas(64) uint8_t shifted[6][WEFT_QUANT_CHUNK];
-    int64_t r = 0, c_panel = c_rows * WEFT_PANEL_WIDTH;
+WEFT_INLINE void chunk_rows(const bool even, const bool sign, const bool halves, const int panels, float *c,
+                            int64_t c_rows, const tile_quants *x, int64_t rows, const weft_open_panel *open, int groups,
+                            bool add) {
+    int64_t c_panel = c_rows * WEFT_PANEL_WIDTH;
+    for (int64_t r = 0; r < rows;) {
+        int64_t tiles = (rows - r + TILE_ROWS - 1) / TILE_ROWS;
+        int64_t n = (rows - r + tiles - 1) / tiles; /* so that all are of like height */
+        float *to = c + r * WEFT_PANEL_WIDTH;
 #define ROWS_TILE(n)                                                                                                   \
-    for (; r + n <= rows; r += n) {                                                                                    \
-        for (int i = 0; sign && i < n; i++) shift_row(shifted[i], x + r + i, groups);                                  \
-        tile(sign, halves, n, panels, c + r * WEFT_PANEL_WIDTH, c_panel, x + r, shifted, open, groups);                \
+    case n: tile(even, sign, halves, n, panels, to, c_panel, x + r, open, groups, add); break;
+        switch (n) {
+            ROWS_TILE(1)
+            ROWS_TILE(2)
+            ROWS_TILE(3)
+            ROWS_TILE(4)
+            ROWS_TILE(5)
+            ROWS_TILE(6)
+        }
+        r += n;
     }
-    ROWS_TILE(6)
-    ROWS_TILE(4)
-    ROWS_TILE(2)
-    ROWS_TILE(1)
 }
 
-static void packed_chunk(float *c, int64_t c_rows, const weft_quants *x, int64_t rows, const void *open, int panels,
-                         const weft_matrix *w, int64_t chunk, bool add) {
+static void packed_chunk(float *c, int64_t c_rows, const weft_quants *rows_quants, int64_t rows, const void *open,
+                         int panels, const weft_matrix *w, int64_t chunk, bool add) {
     int groups = weft_chunk_groups(w->cols, chunk);
     weft_packed_kind kind = weft_packed_kind_of(w->panel_type);
-    for (int p = 0; p < panels && !add; p++)
-        memset(c + p * c_rows * WEFT_PANEL_WIDTH, 0, (size_t)rows * WEFT_PANEL_WIDTH * sizeof *c);
+    const tile_quants *x = (const void *)rows_quants;
     for (int p = 0; p < panels; p += 2) {
         const weft_open_panel *panel = (const void *)((const char *)open + (size_t)p * WEFT_OPEN_BYTES);
         float *to = c + p * c_rows * WEFT_PANEL_WIDTH;
-#define CHUNK(sign, halves)                                                                                            \
+#define CHUNK(even, sign, halves)                                                                                      \
     do {                                                                                                               \
         if (panels - p > 1)                                                                                            \
-            chunk_rows(sign, halves, 2, to, c_rows, x, rows, panel, groups);                                           \
+            chunk_rows(even, sign, halves, 2, to, c_rows, x, rows, panel, groups, add);                                \
         else                                                                                                           \
-            chunk_rows(sign, halves, 1, to, c_rows, x, rows, panel, groups);                                           \
+            chunk_rows(even, sign, halves, 1, to, c_rows, x, rows, panel, groups, add);                                \
     } while (0)
-        if (kind.group == 16)
-            CHUNK(true, true);
-        else if (!kind.has_min)
-            CHUNK(true, false);
-        else
-            CHUNK(false, false);
+        if (weft_takes_even_scales(w)) {
+            if (kind.group == 16)
+                CHUNK(true, true, true);
+            else
+                CHUNK(true, false, false);
+        } else if (kind.group == 16) {
+            CHUNK(false, true, true);
+        } else if (!kind.has_min) {
+            CHUNK(false, true, false);
+        } else {
+            CHUNK(false, false, false);
+        }
     }
 }
 
@@ -283,5 +311,8 @@ void weft_kernels_fill_avx512_vnni(weft_kernels *table) {
     table->packed_open = packed_open;
     table->packed_chunk = packed_chunk;
     table->packed_chunk_two = NULL;
+    table->quantize = quantize;
+    table->quantize_rows = quantize_rows;
+    table->packed_dot_rows = DOT_ROWS_MAX;
 }
 #endif

@@ -31,6 +31,7 @@
 #undef _mm512_cvtepu8_epi32
 #undef _mm512_cvtepu16_epi32
 #define _mm512_extractf32x8_ps emulated_extract8
+#define _mm512_rcp14_ps        emulated_reciprocal
 #define _mm512_maskz_loadu_ps  emulated_maskz_load
 #define _mm512_mask_storeu_ps  emulated_mask_store
 #define _mm512_roundscale_ps   emulated_round
@@ -69,6 +70,13 @@ static inline __m256 emulated_extract8(__m512 v, int half) {
     __m256 r;
     memcpy(&r, (const char *)&v + 32 * half, sizeof r);
     return r;
+}
+
+/* As far off as the manual allows. */
+static inline __m512 emulated_reciprocal(__m512 v) {
+    emulated_floats r = emulated_split(v);
+    for (int i = 0; i < 16; i++) r.lane[i] = 1 / r.lane[i] * (1 + (i % 2 ? 1 : -1) * 0x1p-14f);
+    return emulated_join(r);
 }
 
 static inline __m512 emulated_maskz_load(uint16_t mask, const float *p) {
