@@ -32,7 +32,6 @@
 #undef _mm512_cvtepu16_epi32
 #define _mm512_extractf32x8_ps emulated_extract8
 #define _mm512_rcp14_ps        emulated_reciprocal
-#define _mm512_reduce_ps       emulated_reduce
 #define _mm512_maskz_loadu_ps  emulated_maskz_load
 #define _mm512_mask_storeu_ps  emulated_mask_store
 #define _mm512_roundscale_ps   emulated_round
@@ -95,13 +94,6 @@ static inline void emulated_mask_store(float *p, uint16_t mask, __m512 v) {
 
 /* Only to the nearest integer: the mode that the kernels use. */
 /* What rounding down to integers leaves: the one mode in use. */
-static inline __m512 emulated_reduce(__m512 v, int mode) {
-    (void)mode;
-    emulated_floats r = emulated_split(v);
-    for (int i = 0; i < 16; i++) r.lane[i] -= floorf(r.lane[i]);
-    return emulated_join(r);
-}
-
 static inline __m512 emulated_round(__m512 v, int mode) {
     (void)mode;
     emulated_floats s = emulated_split(v);
