@@ -195,7 +195,7 @@ typedef struct weft_kernels {
                          int panels);
 
     /* Matrix tiles, where the level has them, for tiles_rows_min rows and more; 0: it has none. Weights and activations
-     * are rounded to bf16 (half a unit in the last of 8 bits, 2^-9 of the value), sums are f32 over all of K.
+     * are rounded to bf16 (half a unit in the last of 8 bits, 2^-8 of the value at most), sums are f32 over all of K.
      * tiles_pack: `rows` <= WEFT_TILE_ROWS rows of n <= WEFT_QUANT_CHUNK values; the rows that lack become zeros.
      * tiles_open: chunk `chunk` of panel `panel`, or of rows 16 panel … of a matrix with `tiles`, at most WEFT_OPEN_BYTES.
      * tiles_product: c[panels][row_tiles * WEFT_TILE_ROWS][16] (+)= for packed rows, a_tile bytes apart, and opened

@@ -2,7 +2,7 @@
  *
  * Weights open to bf16 (their scales multiplied in) and activations are rounded to bf16, so that a tile sums over all
  * of K and nothing is drained per group of 32, as 8-bit tiles would have to. Rounding to bf16 moves a value by at most
- * 2^-9 of itself, less than 8-bit groups do to activations. Denormals count as zero: the instruction does so.
+ * 2^-8 of itself, no more than 8-bit groups do to the largest of theirs. Denormals count as zero: the instruction does so.
  *
  * Opened weights: of each group of 32 of k one tile, 16 pairs of k with the 16 outputs side by side (1 KiB).
  * Activations: of 16 rows and 32 of k one tile, row after row. */
