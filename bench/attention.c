@@ -64,6 +64,7 @@ static void body(void *context, int64_t begin, int64_t end, int thread) {
                                     .v_pages = v,
                                     .kv_stride = b->head_dim,
                                     .scale = 0.09f,
+                                    .coarse = true, /* as in deep contexts and in the vision tower */
                                     .scratch = weft_compute_scratch(b->compute, thread)};
         weft_compute_kernels(b->compute)->attention(&task);
     }

@@ -17,7 +17,10 @@ typedef struct attention_job {
     int64_t parts; /* of every task */
 } attention_job;
 
-enum { PART_PAGES_MIN = 4 }; /* merging costs more than it gains on less */
+enum {
+    PART_PAGES_MIN = 4, /* merging costs more than it gains on less */
+    FINE_KEYS = 2048,   /* attention is a small part of a step up to here: queries stay fine */
+};
 
 /* x = H x / sqrt(n), H the Hadamard matrix of order n, for each run of n values of x; n is the largest power of two that
  * divides dim. Orthogonal, so q k^T stays as it is, while the few large channels that Qwen3's keys have are spread over
@@ -116,7 +119,7 @@ static void attend_part(const attention_job *job, int64_t item, int thread) {
     weft_attention_task attention = {
         .out = out, .q = q, .rows = n, .head_dim = g->head_dim, .visible = visible, .format = g->format,
         .k_pages = k_pages, .v_pages = v_pages, .kv_stride = g->head_dim, .scale = 1.0f / sqrtf((float)hd),
-        .scratch = weft_compute_scratch(d->compute, thread),
+        .coarse = row->index >= FINE_KEYS, .scratch = weft_compute_scratch(d->compute, thread),
         .log_sums = job->parts == 1 ? NULL : d->parts_log_sums + item * WEFT_ATTENTION_ROWS_MAX,
     };
     d->kernels->attention(&attention);

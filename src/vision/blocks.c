@@ -210,6 +210,7 @@ static void attention_body(void *context, int64_t begin, int64_t end, int thread
             .v_pages = run->v_pages + head * s->pages,
             .kv_stride = 2 * s->hidden,
             .scale = 1.0f / sqrtf((float)s->head_dim),
+            .coarse = true, /* beside the rounding of the tower's matrices */
             .scratch = weft_compute_scratch(run->compute, thread),
         };
         run->kernels->attention(&task);

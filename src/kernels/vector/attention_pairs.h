@@ -1,10 +1,10 @@
 /* Attention of many rows over 8-bit pages, in integers: products of 16-bit pairs, twice as fast as f32 where a level
- * has them, or of bytes in fours where a level has those. Part of attention.h.
+ * has them, or of bytes in fours where a level has those and the task is coarse. Part of attention.h.
  *
  * Like the f32 tile it goes page by page and keeps scores as [key][row]. A pair holds values i and i + half of a row of
  * keys or queries, or the values of two neighbouring keys; then one product adds two terms of the sum.
  *
- * Rounding. Queries are rounded to 15 bits of their row's maximum (7 bits on levels with products of bytes); keys and
+ * Rounding. Queries are rounded to 15 bits of their row's maximum (7 bits for products of bytes); keys and
  * values enter as stored. Probabilities, times the scales of their values, are rounded to 15 bits of the largest of
  * their row in their page. No sum leaves 31 bits: 127 * 32767 * 256 for a score, 127 * 32767 * 128 for values. */
 
@@ -315,7 +315,7 @@ static void attend_pairs(const weft_attention_task *t) {
     s->padded = (t->head_dim + VF - 1) / VF * VF;
     s->half = ((t->head_dim + 1) / 2 + VF - 1) / VF * VF;
 #ifdef HAVE_DOT4
-    s->bytes = t->head_dim % (4 * VF) == 0;
+    s->bytes = t->coarse && t->head_dim % (4 * VF) == 0;
 #else
     s->bytes = false;
 #endif
