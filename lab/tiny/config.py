@@ -133,12 +133,12 @@ LONG = Plan("long", Shape(), (
     Phase("boxes", 255, (("look", 3), ("recall", 1)), (Mix(SHAPES, SMALL),), texts=3, auxiliary=0.4,
           weights={"place": 2.0}, level=(0.5, 0.8), favour=("place", *BOXES), stored=0.2),
     # Letters for the tower, names and places of few things for the decoder, in one step: small steps of all of it.
-    Phase("ground", 900, (), (Mix(SHAPES, SMALL, 3), Mix(SCREENS, LITTLE, 2)),
+    Phase("ground", 820, (), (Mix(SHAPES, SMALL, 3), Mix(SCREENS, LITTLE, 2)),
           turns=((("look", 1), ("crops", 3), ("see", 1)), (("look", 1), ("crops", 3), ("see", 1)), (("look", 1), ("crops", 2), ("recall", 1))),
           rate=2e-3, cells=224, texts=5, auxiliary=0.5, level=(0.5, 0.9), warm=40, stored=0.15, favour=("place", "locate")),
-    Phase("screens", 12000, (), (Mix(SHAPES, SMALL, 2), Mix(SCREENS, LITTLE, 1), Mix({"shapes": 0.5, **SCREENS}, FULL, 3)),
-          turns=((("look", 2), ("crops", 1)), (("look", 2), ("crops", 1)), (("look", 1), ("clips", 1), ("crops", 1)), (("look", 2), ("see", 1)), (("look", 1), ("recall", 1), ("crops", 2))),
-          rate=2e-3, cells=256, texts=5, auxiliary=0.5, level=(0.7, 1.0), warm=30, acts=0.15, chinese=0.03, several=0.05, filler=24, stored=0.3, favour=("locate", "switch state", "relation", "not there")),
+    Phase("screens", 12000, (), (Mix(SHAPES, SMALL, 2), Mix(SCREENS, LITTLE, 2.5), Mix({"shapes": 0.5, **SCREENS}, FULL, 1)),
+          turns=((("look", 2), ("crops", 2)), (("look", 2), ("crops", 2)), (("look", 1), ("clips", 1), ("crops", 2)), (("look", 1), ("see", 1), ("crops", 2)), (("look", 1), ("recall", 1), ("crops", 2))),
+          rate=1.2e-3, cells=256, texts=5, auxiliary=0.5, level=(0.7, 1.0), warm=0, acts=0.15, filler=24, stored=0.2, favour=("locate", "switch state", "relation", "not there")),
     # Pages and documents come from the browser's store alone.
     Phase("all", 100000, (), (Mix(SHAPES, SMALL, 1), Mix({"shapes": 0.7, **SCREENS}, FULL, 3), Mix({"page": 1, "document": 1}, {}, 1.5)),
           turns=LOOK * 3 + READ + LOOK * 3 + RECALL + LOOK * 2 + CLIPS, rate=1e-3, cells=320, texts=4, auxiliary=0.4, warm=30, acts=0.2, chinese=0.06, several=0.12, filler=60, stored=0.4),
