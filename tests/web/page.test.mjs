@@ -279,7 +279,7 @@ describe("with canned answers", () => {
     await page.keyboard.press("Escape");
     await page.waitForFunction(() => !document.querySelector("dialog[open]"));
     await page.keyboard.press("Control+k");
-    assert.equal(await page.evaluate(() => document.activeElement.className), "search");
+    await page.waitForFunction(() => document.activeElement.className === "search");    // after the list has unfolded
     await page.getByRole("button", { name: "中文" }).click();
     await page.getByText("给它一张图").waitFor();
     await page.getByRole("button", { name: /主题/ }).click();
