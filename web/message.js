@@ -1,6 +1,6 @@
 // The turns of a conversation: quiet questions with their pictures, answers as prose, marks and code, and under them
 // what they cost and what can be done with them.
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { askChanged, regenerate } from "./chat.js";
 import { CodeBlock } from "./code.js";
 import { CopyButton, IconButton, useTick, WithCode } from "./controls.js";
@@ -60,7 +60,8 @@ export function Question({ turn, answer }) {
 function Editor({ turn, onDone }) {
   const [text, setText] = useState(turn.text);
   const area = useRef(/** @type {HTMLTextAreaElement | null} */ (null));
-  useEffect(() => {
+  // Before the first paint: keys typed at once belong to it.
+  useLayoutEffect(() => {
     const el = area.current;
     el?.focus();
     el?.setSelectionRange(el.value.length, el.value.length);
