@@ -31,7 +31,7 @@ WANTED = [
     ("Where is the switch?", "settings", "locate", None, (3, 5)),
     ("List the settings", "settings", "list", "List the settings.", (3, 5)),
     ("What does the sign say?", "sign", "read", "What does the sign say?", (1, 1)),
-    ("Above or below?", "shapes", "relation", None, (2, 3)),
+    ("On which side is it?", "shapes", "relation", None, (2, 3)),
     ("Which shape is it?", "shapes", "shape", "What shape is {colour}?", (1, 3)),
     ("What colour is it?", "shapes", "colour", "What colour is the {shape}?", (2, 3)),
     ("Is it there?", "shapes", "exists", None, (2, 3)),
