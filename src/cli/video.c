@@ -161,8 +161,9 @@ int weft_cmd_index(int argc, char **argv) {
     return status == WEFT_OK ? 0 : weft_cli_fail(&err);
 }
 
+/* context: how many have been printed. */
 static void print_range(void *context, const weft_video_range *range) {
-    (void)context;
+    ++*(int *)context;
     const char *how = range->by_meaning ? " (by meaning, seen again)" : range->confirmed ? " (seen again)" : "";
     printf("%s%s %s\n", range->clock, how, range->found.caption);
     fflush(stdout); /* the next one may take its time */
@@ -177,7 +178,12 @@ static void list_range(void *context, const weft_video_range *range) {
 }
 
 static weft_status find(video_command *c, const video_options *o, const char *words, weft_error *err) {
-    if (!o->as_json) return weft_video_search(&c->job, words, (int)o->limit, !o->no_refine, print_range, NULL, err);
+    if (!o->as_json) {
+        int printed = 0;
+        WEFT_TRY(weft_video_search(&c->job, words, (int)o->limit, !o->no_refine, print_range, &printed, err));
+        if (printed == 0 && !o->quiet) fprintf(stderr, "nothing in %s is described like that\n", c->job.name);
+        return WEFT_OK;
+    }
     json_t *list = json_array();
     weft_status status = weft_video_search(&c->job, words, (int)o->limit, !o->no_refine, list_range, list, err);
     char *text = status == WEFT_OK ? json_dumps(list, JSON_INDENT(1)) : NULL;

@@ -126,7 +126,7 @@ void weft_video_take_up(weft_video_job *job, int64_t video, double duration) {
     if (!job->embed && job->engine) job->embed = embed_engine;
     job->video = video;
     job->duration = duration;
-    job->segments = (int64_t)fmin(ceil(duration / job->settings.segment), WEFT_VIDEO_SEGMENTS_MAX + 1.0);
+    job->segments = (int64_t)fmin(fmax(ceil((duration - 0.001) / job->settings.segment), 1), WEFT_VIDEO_SEGMENTS_MAX + 1.0);
 }
 
 weft_status weft_video_open(weft_video_job *job, const char *path, int64_t bytes, int64_t modified, weft_error *err) {

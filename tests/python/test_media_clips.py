@@ -84,11 +84,28 @@ def test_times_and_frames(name, tmp_path):
     check(path, times, all_frames(path, W, H))
 
 
-def test_transport_stream_counts_from_its_start(tmp_path):
+@pytest.mark.parametrize("file, codec", [("a.ts", X264), ("a.m2ts", X264), ("a.mpg", ("-c:v", "mpeg2video", "-q:v", "2")), ("b.mpg", ("-c:v", "libx264", "-threads", "1")),
+                                         ("a.vob", ("-c:v", "mpeg2video", "-q:v", "2"))], ids=str)
+def test_streams_with_a_clock_of_their_own(file, codec, tmp_path):
+    """Program streams stamp only some of their frames: those are shown at their times, the others evenly between them."""
+    path = tmp_path / file
+    ffmpeg("-f", "lavfi", "-i", f"testsrc2=size={W}x{H}:rate=25:duration=5", *codec, "-bf", "2", "-g", "12", str(path))
+    done = subprocess.run(["ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", "frame=pts_time", "-of", "csv=p=0", str(path)],
+                          capture_output=True, text=True, timeout=120, check=True)
+    printed = [line.split(",")[0] for line in done.stdout.split()]
+    assert printed[0] != "N/A" and float(printed[0]) > 0.3
+    times = [float(printed[0]) + i / 25 for i in range(len(printed))]
+    assert all(p == "N/A" or abs(float(p) - t) < 1e-3 for p, t in zip(printed, times))
+    check(path, times, all_frames(path, W, H))
+
+
+@pytest.mark.parametrize("start", [45, 75, 40000])
+def test_late_clock_of_a_transport_stream_counts_from_its_start(start, tmp_path):
     path = tmp_path / "a.ts"
-    ffmpeg(*SOURCE, *X264, "-bf", "2", "-g", "12", str(path))
+    ffmpeg(*SOURCE, *X264, "-bf", "2", "-g", "12", "-output_ts_offset", str(start), str(path))
     times = probe_times(path)
-    check(path, [t - times[0] for t in times], all_frames(path, W, H))
+    assert times[0] > start
+    check(path, times if start < 60 else [t - times[0] for t in times], all_frames(path, W, H))
 
 
 def test_edit_list_hides_frames(tmp_path):
@@ -117,6 +134,19 @@ def test_part_of_a_clip(tmp_path):
     check(path, times, all_frames(path, W, H), part=(part[0], part[-1] + 1), video_start=1.3, video_end=3.7)
 
 
+def test_part_without_a_new_frame(tmp_path):
+    """What is on the screen there: a frame is shown until the next one, the first one also before its time."""
+    path = tmp_path / "a.mkv"
+    ffmpeg("-itsoffset", "3", *SOURCE, *X264, "-vf", "select='lt(n,6)+gt(n,48)'", "-fps_mode", "vfr", str(path))
+    times, frames = probe_times(path), all_frames(path, W, H)
+    assert times[5] < 3.6 and times[6] > 7
+    for start, end, shown in ((4, 5, 5), (6.5, 6.9, 5), (0, 2, 0), (times[-1] + 0.01, 60, len(times) - 1)):
+        got, grid, stamps = decoded_clip(path.read_bytes(), **SIZE, video_start=start, video_end=end)
+        assert stamps == [f"{times[shown]:.1f}"] and np.array_equal(got, frames[[shown, shown]])
+    with pytest.raises(WeftFailed, match="no frame from second 9 on; it is 8.0 seconds long"):
+        decoded_clip(path.read_bytes(), **SIZE, video_start=9)
+
+
 @pytest.mark.parametrize("groups", [12, 250])
 def test_far_frames_are_reached_by_seeking(groups, tmp_path):
     """Few frames of a long clip: what a seek brings is what decoding from the start brings."""
@@ -124,9 +154,7 @@ def test_far_frames_are_reached_by_seeking(groups, tmp_path):
         path = tmp_path / file
         codec = ("-c:v", "mpeg4", "-bf", "0") if file == "a.avi" else X264
         ffmpeg("-f", "lavfi", "-i", f"testsrc2=size={W}x{H}:rate=25:duration=24", *codec, "-g", str(groups), "-pix_fmt", "yuv420p", str(path))
-        times = probe_times(path)
-        start = times[0] if file == "a.ts" else 0
-        check(path, [t - start for t in times], all_frames(path, W, H), num_frames=5)
+        check(path, probe_times(path), all_frames(path, W, H), num_frames=5)
 
 
 @pytest.mark.parametrize("file", ["a.mp4", "a.mkv"])

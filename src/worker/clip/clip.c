@@ -34,6 +34,7 @@ enum {
     ASPECT_MAX = 16,
     LEAD_MAX = 8,            /* key packets to go back over where keys are not whole pictures */
     FRUITLESS_MAX = 4,
+    FRAMES_PER_TIME_MAX = 32, /* where only some frames have a time of their own */
 };
 
 typedef struct clip_state {
@@ -53,6 +54,7 @@ typedef struct clip_state {
 
     bool by_time;          /* frames are told by their times, else by counting */
     int64_t total;         /* frames of the clip */
+    double duration;       /* to the end of its last frame, seconds */
     int64_t *counted;      /* [total] times as the decoder tells them, when counting; NULL: it does not */
     int64_t *packet_of;    /* [total] the packet of each frame, when told by time */
 
@@ -238,10 +240,29 @@ static weft_status try_decoder(bool *agrees, weft_error *err) {
     return WEFT_OK;
 }
 
-/* Decodes everything once; the decoder's own times are kept where all frames have one and they ascend. */
+/* Frames without a time of their own (program streams stamp only some packets) are shown evenly between those that have one, and
+ * at the clip's rate before the first and after the last. Too few have one: none is believed. */
+static void fill_times(int64_t known) {
+    AVRational unit = clip.container.stream->time_base;
+    double frame = (double)unit.den / unit.num / clip.container.fps; /* its length in units of the stream */
+    int64_t before = -1;
+    if (known * FRAMES_PER_TIME_MAX < clip.total) {
+        free(clip.counted);
+        clip.counted = NULL;
+        return;
+    }
+    for (int64_t i = 0; i < clip.total; i++) {
+        if (clip.counted[i] == AV_NOPTS_VALUE) continue;
+        double step = before < 0 ? frame : (double)(clip.counted[i] - clip.counted[before]) / (double)(i - before);
+        for (int64_t k = before + 1; k < i; k++) clip.counted[k] = clip.counted[i] - llrint(step * (double)(i - k));
+        before = i;
+    }
+    for (int64_t k = before + 1; k < clip.total; k++) clip.counted[k] = clip.counted[before] + llrint(frame * (double)(k - before));
+}
+
+/* Decodes everything once; the decoder's own times are kept where they ascend. */
 static weft_status count_frames(weft_error *err) {
-    int64_t room = 0, count = 0;
-    bool usable = true;
+    int64_t room = 0, count = 0, known = 0, last = INT64_MIN;
     clip.by_time = false;
     WEFT_TRY(restart(err));
     for (;;) {
@@ -255,16 +276,16 @@ static weft_status count_frames(weft_error *err) {
             clip.counted = more;
         }
         int64_t time = clip.frame->best_effort_timestamp;
-        usable = usable && time != AV_NOPTS_VALUE && (count == 0 || time > clip.counted[count - 1]);
-        clip.counted[count++] = time;
+        bool ascends = time != AV_NOPTS_VALUE && time > last && llabs(time) < INT64_MAX / 4;
+        clip.counted[count++] = ascends ? time : AV_NOPTS_VALUE;
+        if (ascends) last = time;
+        known += ascends;
         av_frame_unref(clip.frame);
     }
     clip.total = count;
-    if (!usable) {
-        free(clip.counted);
-        clip.counted = NULL;
-    }
-    return count > 0 ? WEFT_OK : weft_fail(err, WEFT_ERR_FORMAT, "video: damaged: none of its frames can be decoded");
+    if (count == 0) return weft_fail(err, WEFT_ERR_FORMAT, "video: damaged: none of its frames can be decoded");
+    fill_times(known);
+    return WEFT_OK;
 }
 
 static weft_status list_packets_of_frames(weft_error *err) {
@@ -338,6 +359,7 @@ weft_status weft_clip_open(int fd, const weft_media_limits *limits, weft_clip_fa
         return status;
     }
     if (!(facts->duration >= 0)) facts->duration = 0;
+    clip.duration = facts->duration;
     facts->width = clip.width;
     facts->height = clip.height;
     facts->total = clip.total;
@@ -346,16 +368,21 @@ weft_status weft_clip_open(int fd, const weft_media_limits *limits, weft_clip_fa
 
 /* ---- choosing --------------------------------------------------------------------------------------------------- */
 
-/* The frames shown within [start_seconds, end_seconds). */
+/* The frames whose time is within [start_seconds, end_seconds). Where none begins there (a recording of a still screen has a frame only
+ * when something moves), the one that is on the screen at start_seconds; before the first frame, that one, as players do. */
 static weft_status find_part(const weft_video_sampling *sampling, int64_t *first, int64_t *count, weft_error *err) {
     double start = sampling->start_seconds, end = sampling->end_seconds;
     if (!(start >= 0) || !(end >= 0) || (end > 0 && end <= start))
         return weft_fail(err, WEFT_ERR_INVALID, "video: from %g to %g seconds is not a part of it", start, end);
+    if (start > 0 && start >= clip.duration)
+        return weft_fail(err, WEFT_ERR_INVALID, "video: no frame from second %g on; it is %.1f seconds long", start, clip.duration);
     int64_t low = 0, high = clip.total;
     while (start > 0 && low < high && frame_seconds(low) < start) low++;
     while (end > 0 && high > low && frame_seconds(high - 1) >= end) high--;
-    if (low == high)
-        return weft_fail(err, WEFT_ERR_INVALID, "video: no frame from second %g on; it is %.1f seconds long", start, frame_seconds(clip.total - 1));
+    if (low == high) {
+        low = low > 0 ? low - 1 : 0;
+        high = low + 1;
+    }
     *first = low;
     *count = high - low;
     return WEFT_OK;
@@ -379,6 +406,8 @@ weft_status weft_clip_sample(const weft_video_sampling *asked, int64_t *frames, 
     clip.wanted = wanted;
     clip.seconds = times;
     clip.wanted_count = weft_video_sample_indices(count, clip.container.fps, &sampling, wanted);
+    bool part = sampling.start_seconds > 0 || sampling.end_seconds > 0;
+    if (part && clip.wanted_count == 1 && sampling.max_frames > 1) wanted[clip.wanted_count++] = wanted[0]; /* a pair, as the processor pads */
     for (int64_t i = 0; i < clip.wanted_count; i++) times[i] = frame_seconds(wanted[i] += first);
     clip.next = 0;
     clip.missing = 0;

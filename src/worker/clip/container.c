@@ -280,13 +280,17 @@ double weft_container_seconds(const weft_container *clip, int64_t time) {
     return ((double)time - (double)clip->origin) * unit.num / unit.den;
 }
 
-/* Presentation times are the container's, as ffprobe shows them. The clocks of MPEG streams start anywhere; theirs
- * count from the start of the file, as every player shows them. */
+/* Presentation times are the container's, as ffprobe shows them. A transport or program stream whose clock starts later
+ * than this was cut from a longer one or recorded from a station that counts since some other day: it counts from the
+ * start of the file, as players show it. (A writer of whole streams begins about a second after zero.) */
+#define CLOCK_START_SECONDS_MAX 60
+
 static void find_origin(weft_container *clip) {
     const char *name = clip->format->iformat->name;
     bool anywhere = strcmp(name, "mpegts") == 0 || strcmp(name, "mpeg") == 0;
-    if (anywhere && clip->format->start_time != AV_NOPTS_VALUE)
-        clip->origin = av_rescale_q(clip->format->start_time, AV_TIME_BASE_Q, clip->stream->time_base);
+    int64_t start = clip->format->start_time;
+    if (anywhere && start != AV_NOPTS_VALUE && (start < 0 || start > CLOCK_START_SECONDS_MAX * (int64_t)AV_TIME_BASE))
+        clip->origin = av_rescale_q(start, AV_TIME_BASE_Q, clip->stream->time_base);
 }
 
 static void find_rate(weft_container *clip) {
