@@ -73,6 +73,7 @@ class Phase:
     stored: float = 0.0              # share of picture batches that a browser drew (the store that `browser.py` fills)
     skip: tuple = ()                 # kinds of question that are not asked
     warm: int = 0                    # steps over which the rate rises from a tenth, where new lessons would shake what is there
+    blur: float = 0.0                # spread of the soft targets of coordinates in pictures, of 1000; 0: hard ones
     guided: float = 0.3              # weight of the guides of attention; 0: none
     favour: tuple = ()               # kinds of which two come first about each picture that has them
     think: float = 0.0               # share of questions with reasoning before the answer
@@ -136,12 +137,12 @@ LONG = Plan("long", Shape(), (
     Phase("ground", 820, (), (Mix(SHAPES, SMALL, 3), Mix(SCREENS, LITTLE, 2)),
           turns=((("look", 1), ("crops", 3), ("see", 1)), (("look", 1), ("crops", 3), ("see", 1)), (("look", 1), ("crops", 2), ("recall", 1))),
           rate=2e-3, cells=224, texts=5, auxiliary=0.5, level=(0.5, 0.9), warm=40, stored=0.15, favour=("place", "locate")),
-    Phase("screens", 12000, (), (Mix(SHAPES, SMALL, 2), Mix(SCREENS, LITTLE, 2.5), Mix({"shapes": 0.5, **SCREENS}, FULL, 1)),
-          turns=((("look", 2), ("crops", 2)), (("look", 2), ("crops", 2)), (("look", 1), ("clips", 1), ("crops", 2)), (("look", 1), ("see", 1), ("crops", 2)), (("look", 1), ("recall", 1), ("crops", 2))),
-          rate=1.2e-3, cells=256, texts=5, auxiliary=0.5, level=(0.7, 1.0), warm=0, acts=0.15, filler=24, stored=0.2, favour=("locate", "switch state", "relation", "not there")),
+    Phase("screens", 12000, (), (Mix(SHAPES, SMALL, 1.2), Mix(SCREENS, LITTLE, 2.5), Mix({"shapes": 0.5, **SCREENS}, FULL, 2)),
+          turns=((("look", 2), ("crops", 3)), (("look", 2), ("crops", 3)), (("look", 1), ("clips", 1), ("crops", 3)), (("look", 1), ("see", 1), ("crops", 3)), (("look", 1), ("recall", 1), ("crops", 3))),
+          rate=1e-3, cells=256, texts=5, auxiliary=0.5, level=(0.7, 1.0), warm=0, acts=0.15, blur=8.0, filler=24, stored=0.2, favour=("locate", "switch state", "point", "not there")),
     # Pages and documents come from the browser's store alone.
     Phase("all", 100000, (), (Mix(SHAPES, SMALL, 1), Mix({"shapes": 0.7, **SCREENS}, FULL, 3), Mix({"page": 1, "document": 1}, {}, 1.5)),
-          turns=LOOK * 3 + READ + LOOK * 3 + RECALL + LOOK * 2 + CLIPS, rate=1e-3, cells=320, texts=4, auxiliary=0.4, warm=30, acts=0.2, chinese=0.06, several=0.12, filler=60, stored=0.4),
+          turns=LOOK * 3 + READ + LOOK * 3 + RECALL + LOOK * 2 + CLIPS, rate=1e-3, cells=320, texts=4, auxiliary=0.4, warm=30, blur=5.0, acts=0.2, chinese=0.06, several=0.12, filler=60, stored=0.4),
 ))
 
 # All tasks in three minutes on a laptop, only to see that every part works.

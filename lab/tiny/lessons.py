@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from . import actions, browser, chat, chinese, clips, config, fonts, guides, questions, scenes, several, thinking, words
+from . import actions, browser, chat, chinese, clips, config, coordinates, fonts, guides, questions, scenes, several, thinking, words
 
 MASKED = -1e4
 THINK, THOUGHT = "<think>\n", "\n</think>\n\n"      # what a Thinking prompt ends with; what stands between reasoning and answer
@@ -193,12 +193,13 @@ def clip_sequence(codec, clip, asked) -> Sequence:
 def collate(sequences, pad: int) -> dict:
     """Padded tensors of a batch: ids, positions, mask, targets (already shifted by one), flat visual indices; and
     `answers`, `thoughts`: (first, end, question) of each answer and of the reasoning before it as flat indices into the targets;
-    `guides`: slot -> (flat indices of tokens, where the attention of each should rest)."""
+    `guides`: slot -> (flat indices of tokens, where the attention of each should rest); `soft` [n, 4]: digits of coordinates in pictures (see
+    coordinates.marks), the first column as flat index into the targets."""
     length = (max(len(s.ids) for s in sequences) + 15) // 16 * 16
     batch = len(sequences)
     ids, targets = np.full((batch, length), pad), np.full((batch, length), -100)
     positions, segments = np.zeros((3, batch, length), np.int64), np.full((batch, length), -1)
-    visual, answers, thoughts, guided = [], [], [], {}
+    visual, answers, thoughts, guided, soft = [], [], [], {}, []
     for b, s in enumerate(sequences):
         n = len(s.ids)
         ids[b, :n], segments[b, :n] = s.ids, s.segments
@@ -207,6 +208,9 @@ def collate(sequences, pad: int) -> dict:
         visual += [b * length + v for v in s.visual]
         for places, own in ((answers, s.answers), (thoughts, s.thoughts)):
             places += [(b * length + start - 1, b * length + end - 1, q) for start, end, q in own]
+        for start, _, q in s.answers if s.visual else ():     # a text's coordinates are copied and stay exact
+            soft += [(b * length + start + token - 1, value, digits, s.ids[start + end])
+                     for token, value, digits, end in coordinates.marks(q.answer, s.codec.spans(q.answer))]
         for slot, token, rest in s.guides:
             guided.setdefault(slot, []).append((b * length + token, rest))
     seen = (segments[:, None, :] == 0) | (segments[:, None, :] == segments[:, :, None])
@@ -214,7 +218,7 @@ def collate(sequences, pad: int) -> dict:
     seen |= np.eye(length, dtype=bool)
     mask = np.where(seen, np.float32(0), np.float32(MASKED))[:, None]
     return dict(ids=torch.from_numpy(ids), positions=torch.from_numpy(positions), mask=torch.from_numpy(mask),
-                targets=torch.from_numpy(targets), visual=torch.tensor(visual, dtype=torch.long), answers=answers, thoughts=thoughts,
+                targets=torch.from_numpy(targets), soft=torch.tensor(soft, dtype=torch.long).view(-1, 4), visual=torch.tensor(visual, dtype=torch.long), answers=answers, thoughts=thoughts,
                 guides={slot: _guide_rows(rows, length) for slot, rows in guided.items()})
 
 

@@ -20,7 +20,7 @@ import safetensors.torch
 import torch
 import torch.nn.functional as F
 
-from . import config, evaluate, guides, lessons, model as models, optimiser, text
+from . import config, coordinates, evaluate, guides, lessons, model as models, optimiser, text
 
 REPORT_EVERY = 10
 PATIENCE = 1800       # seconds a process waits for the others before it takes them for dead
@@ -90,6 +90,7 @@ class Trainer:
         self.model = models.build(plan.shape, self.codec.ids, text.VOCABULARY, plan.seed, start=not begun)
         self.heads = models.Heads(plan.shape)
         self.spaced = torch.tensor(self.codec.spaced())
+        self.digits = torch.tensor([[self.codec.encode(str(i))[0] for i in range(10)]])
         self.forward, self.short = models.Forward(self.model), models.short_products()
         self.lessons = lessons.Lessons(plan, self.codec, self.folder)
         self.rank, self.ranks, self.step, self.seconds, self.ends = 0, ranks, 0, 0.0, None
@@ -186,11 +187,23 @@ class Trainer:
             targets = part["targets"].flatten()
             known = targets >= 0
             logits = F.linear(hidden.flatten(0, 1)[known], self.model.lm_head.weight)
-            answer = F.cross_entropy(logits, targets[known])
+            each = F.cross_entropy(logits, targets[known], reduction="none")
+            if phase.blur and len(part["soft"]):
+                each = self._soften(each, logits, known, part["soft"], phase.blur)
+            answer = each.mean()
             self._mark(part, logits.argmax(-1), known, "" if seen else "text ", report)
             report.setdefault(f"loss {kind}answer" if seen else "loss text", []).append(float(answer.detach()))
             loss = loss + answer * (2.0 if seen else 1.0)
         return loss
+
+    def _soften(self, each, logits, known, soft, blur):
+        """`each` loss with those of coordinates' digits replaced by the divergence from their soft targets (see coordinates.py);
+        soft [n, 4]: place in the targets, number, digits before it, id of the token that ends the number."""
+        row = (known.cumsum(0) - 1)[soft[:, 0]]
+        shares = torch.from_numpy(coordinates.table(blur))[soft[:, 1], soft[:, 2]]
+        ids = torch.cat((self.digits.expand(len(soft), -1), soft[:, 3:]), 1)
+        chosen = logits[row].float().log_softmax(-1).gather(1, ids)
+        return each.index_copy(0, row, (shares * (shares.clamp(min=1e-9).log() - chosen)).sum(1).to(each.dtype))
 
     def _mark(self, part, chosen, known, prefix, report):
         """Whole answers right (greedy and teacher-forced agree on that; after reasoning: given the true one), whole reasonings right,
