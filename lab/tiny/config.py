@@ -66,7 +66,7 @@ class Phase:
     auxiliary: float = 1.0           # weight of the auxiliary losses; 0: no heads at all
     weights: dict = field(default_factory=dict)   # factors on single auxiliary losses by head name
     level: tuple = (1.0, 1.0)        # share of the full number of candidates, at the phase's beginning and end
-    acts: float = 0.0                # share of screens with goals for `computer_use` instead of questions
+    acts: float = 0.0                # share of picture batches with goals for `computer_use` instead of questions
     chinese: float = 0.0             # share of pictures asked about in Chinese
     several: float = 0.0             # share of picture batches whose questions are about two to four pictures
     filler: int = 0                  # most lines of filler text in lessons of long recall; 0: none

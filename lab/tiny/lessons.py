@@ -291,10 +291,10 @@ class Lessons:
                 q.reasoning = thinking.reason(q, scene)
         return asked
 
-    def ask(self, phase, scene, rng):
-        """The phase's share of the scene's questions."""
+    def ask(self, phase, scene, rng, acting=False):
+        """The phase's share of the scene's questions; acting: goals instead, where the scene has any."""
         form = rng.random()
-        found = (actions.ask(scene, rng) if form < phase.acts else chinese.ask(scene, rng) if form > 1 - phase.chinese else []) or questions.ask(scene, rng)
+        found = (actions.ask(scene, rng) if acting else chinese.ask(scene, rng) if form > 1 - phase.chinese else []) or questions.ask(scene, rng)
         found = [q for q in found if q.kind not in phase.skip]
         first = list({q.kind: q for q in reversed(found) if q.kind in phase.favour}.values())[-2:]
         found = first + [q for q in found if q not in first]
@@ -306,14 +306,16 @@ class Lessons:
         mix = pick(rng, [(m, m.weight) for m in phase.mixes if m.sizes or (stored and self.store.sizes(m.kinds))])
         sizes = self.store.sizes(mix.kinds) if stored else []
         width, height = rng.choice(sizes) if sizes else pick(rng, mix.sizes.items())
-        count = max(1, round(phase.cells / (width * height // 1024)))
+        # Goals come with the signature of a tool and earlier steps: long sequences, which would pad those of plain questions to their length.
+        acting = with_text and rng.random() < phase.acts
+        count = max(1, round(phase.cells / (width * height // 1024) / (2 if acting else 1)))
         made = self.store.draw(rng, mix.kinds, width, height, count) if sizes else [scenes.make(pick(rng, mix.kinds.items()), rng, width, height, self.paths, level) for _ in range(count)]
         grid = (height // 32, width // 32)
         out = self._seen(made, grid)
-        if with_text and count > 1 and rng.random() < phase.several:
+        if with_text and not acting and count > 1 and rng.random() < phase.several:
             out.update(self._several(rng, phase, made, grid, out["heads"]["box"].tolist()))
         elif with_text:
-            packed = [sequence(self.codec, rng, self.ask(phase, s, rng), grid) for s in made]
+            packed = [sequence(self.codec, rng, self.ask(phase, s, rng, acting), grid) for s in made]
             for s, scene, boxes in zip(packed, made, out["heads"]["box"].tolist()):
                 s.guide(guides.of_picture(scene, boxes, s.visual))
             out.update(collate(packed, self.codec.ids["<|endoftext|>"]))
@@ -358,7 +360,7 @@ class Lessons:
                 mix = pick(rng, [(m, m.weight) for m in phase.mixes if m.sizes])
                 scene = scenes.make(pick(rng, mix.kinds.items()), rng, *pick(rng, mix.sizes.items()), self.paths, level, draw=False)
                 head = questions.as_text(scene, rng)
-                s = sequence(self.codec, rng, self.ask(phase, scene, rng), head=head)
+                s = sequence(self.codec, rng, self.ask(phase, scene, rng, rng.random() < phase.acts), head=head)
                 packed.append(s.guide(guides.of_text(scene, head, self.codec.spans(head), s.head)))
             elif phase.filler and rng.random() < 0.5:
                 head, asked = chat.recall(rng, rng.randint(2, phase.filler), words.invented)
