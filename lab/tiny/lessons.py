@@ -208,7 +208,9 @@ def collate(sequences, pad: int) -> dict:
         visual += [b * length + v for v in s.visual]
         for places, own in ((answers, s.answers), (thoughts, s.thoughts)):
             places += [(b * length + start - 1, b * length + end - 1, q) for start, end, q in own]
-        for start, _, q in s.answers if s.visual else ():     # a text's coordinates are copied and stay exact
+        for start, _, q in s.answers:
+            if not s.visual or q is None:     # a text's coordinates are copied and stay exact
+                continue
             soft += [(b * length + start + token - 1, value, digits, s.ids[start + end])
                      for token, value, digits, end in coordinates.marks(q.answer, s.codec.spans(q.answer))]
         for slot, token, rest in s.guides:
