@@ -15,6 +15,7 @@ import torch
 from . import actions, browser, chat, chinese, clips, config, coordinates, fonts, guides, questions, scenes, several, thinking, words
 
 MASKED = -1e4
+LONG_FILLER, ALONE = 32, 0.08        # lines of a long filler text, and the share of text batches that are one such alone: others would be padded to its length
 THINK, THOUGHT = "<think>\n", "\n</think>\n\n"      # what a Thinking prompt ends with; what stands between reasoning and answer
 
 
@@ -356,16 +357,16 @@ class Lessons:
                     heads={k: torch.from_numpy(np.stack([t[k] for t in targets]).astype(np.int64)) for k in targets[0]})
 
     def texts(self, rng, phase, level) -> dict:
-        packed = []
-        for _ in range(phase.texts):
-            if rng.random() < phase.scenes:
+        packed, alone = [], phase.filler > LONG_FILLER and rng.random() < ALONE
+        for _ in range(1 if alone else phase.texts):
+            if not alone and rng.random() < phase.scenes:
                 mix = pick(rng, [(m, m.weight) for m in phase.mixes if m.sizes])
                 scene = scenes.make(pick(rng, mix.kinds.items()), rng, *pick(rng, mix.sizes.items()), self.paths, level, draw=False)
                 head = questions.as_text(scene, rng)
                 s = sequence(self.codec, rng, self.ask(phase, scene, rng, rng.random() < phase.acts), head=head)
                 packed.append(s.guide(guides.of_text(scene, head, self.codec.spans(head), s.head)))
-            elif phase.filler and rng.random() < 0.5:
-                head, asked = chat.recall(rng, rng.randint(2, phase.filler), words.invented)
+            elif alone or (phase.filler and rng.random() < 0.5):
+                head, asked = chat.recall(rng, rng.randint(LONG_FILLER, phase.filler) if alone else rng.randint(2, min(phase.filler, LONG_FILLER)), words.invented)
                 room = min(int(8 * 4000 ** rng.random()), self.plan.shape.max_positions - 4096) if rng.random() < 0.6 else 0
                 s = sequence(self.codec, rng, self.think(phase, rng, asked), head=head, room=room).guide()
                 spans = self.codec.spans
