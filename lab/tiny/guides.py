@@ -19,6 +19,7 @@ SLOTS = {
     "other": (3, 2),     # tokens of an answer about two things -> last token of the second's name
     "aim": (4, 0),       # tokens of an answer -> where the thing is that they speak of
     "quote": (4, 2),     # a token before one that repeats a planted fact -> that piece of the fact
+    "read": (4, 3),      # a token before one that repeats what is written in a picture -> the cells of those characters
 }
 ORDERED = ("describe", "all boxes", "list")      # answers that go through the scene's elements in order
 NOWHERE = [0]            # where a name's look rests that finds nothing: a token that all see and that tells nothing
@@ -27,10 +28,10 @@ NOWHERE = [0]            # where a name's look rests that finds nothing: a token
 class Place:
     """Where each box of a scene stands in a sequence: visual tokens, or the tokens of a written scene."""
 
-    def __init__(self, scene, relative_boxes):
-        """relative_boxes: for each visual token, or pair of (tokens, box), the box 0..1000 that it belongs to."""
+    def __init__(self, scene, relative_boxes, cells=()):
+        """relative_boxes: for each visual token, or pair of (tokens, box), the box 0..1000 that it belongs to; cells: all visual tokens."""
         self.tokens = {}
-        self.scene = scene
+        self.scene, self.cells = scene, list(cells)
         for token, box in relative_boxes:
             self.tokens.setdefault(tuple(box), []).append(token)
 
@@ -43,7 +44,7 @@ class Place:
 
 def of_picture(scene, boxes, visual) -> Place:
     """boxes int [cells, 4] as the heads are taught (-1: none); visual: the cells' indices in the sequence."""
-    return Place(scene, [(t, [int(v) for v in b]) for t, b in zip(visual, boxes) if b[0] >= 0])
+    return Place(scene, [(t, [int(v) for v in b]) for t, b in zip(visual, boxes) if b[0] >= 0], visual)
 
 
 def of_text(scene, head: str, spans, first: int) -> Place:
@@ -101,6 +102,36 @@ def guide(question, place: Place, asked: tuple, answered: tuple) -> list[tuple[s
 
     asked, answered: (index of the first token, character spans of the tokens) of the question's text and of its answer.
     """
+    return _guide(question, place, asked, answered) + reads(place, question.answer, *answered)
+
+
+def reads(place: Place, answer: str, a0: int, spans) -> list[tuple[str, int, list[int]]]:
+    """Guides for the pieces of an answer that repeat what is written in the picture. A word counts when it is written there once, or
+    right after the one before it. a0: index of the answer's first token; spans: the characters of its tokens."""
+    if not place.cells or not place.scene.characters:
+        return []
+    characters, columns = place.scene.characters, place.scene.width // 32
+    written = "".join(c for _, _, c in characters)      # without the spaces: they are not drawn
+    found, after = [], -1
+    for word in re.finditer(r"[\w'&+%@.:/-]*\w", answer):
+        text = word.group()
+        if after >= 0 and written.startswith(text, after):
+            at = after
+        elif len(text) > 1 and text.lower() not in COMMON and written.count(text) == 1:
+            at = written.index(text)
+        else:
+            after = -1
+            continue
+        after = at + len(text)
+        for i, (first, end) in enumerate(spans):
+            part = characters[at + max(first, word.start()) - word.start():at + min(end, word.end()) - word.start()] if first < word.end() and end > word.start() else ()
+            cells = sorted({place.cells[int(y // 32) * columns + int(x // 32)] for x, y, _ in part})
+            if cells:
+                found.append(("read", a0 + i - 1, cells))
+    return found
+
+
+def _guide(question, place: Place, asked: tuple, answered: tuple) -> list[tuple[str, int, list[int]]]:
     scene, found = place.scene, []
     (q0, q_spans), (a0, a_spans) = asked, answered
     end = a0 + len(a_spans)

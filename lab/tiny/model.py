@@ -193,8 +193,8 @@ class Forward:
         visual: flat indices of visual tokens; merged, deep: their rows. Returns hidden states [batch, length, hidden].
         guides: slot -> (flat indices [n], bool [n, length]) as lessons give them; resting: receives slot -> the logarithm of the
         attention [n] of that slot's head that rests where it should, and "found": the states of the finding tokens after the layer of
-        slot `find`; "cells", "aimed": those of the visual tokens before the layer of slot `aim`, of the aiming tokens after it; "copied", "quoted",
-        "compared": of the tokens of slots `copy`, `quote` and `other` after their layers.
+        slot `find`; "cells", "aimed": those of the visual tokens before the layer of slot `aim`, of the aiming tokens after it; "copied", "quoted", "reading",
+        "compared": of the tokens of slots `copy`, `quote`, `read` and `other` after their layers.
         """
         batch, length = ids.shape
         h = self.text.embed_tokens(ids)
@@ -224,7 +224,7 @@ class Forward:
             h = h + a.o_proj(mixed.transpose(1, 2).reshape(batch, length, -1))
             x = F.rms_norm(h, (width,), layer.post_attention_layernorm.weight, EPSILON)
             h = h + layer.mlp.down_proj(F.silu(layer.mlp.gate_proj(x)) * layer.mlp.up_proj(x))
-            for slot, states in (("aim", "aimed"), ("find", "found"), ("copy", "copied"), ("other", "compared"), ("quote", "quoted")):
+            for slot, states in (("aim", "aimed"), ("find", "found"), ("copy", "copied"), ("other", "compared"), ("quote", "quoted"), ("read", "reading")):
                 if guides and slot in guides and i == SLOTS[slot][0]:
                     resting[states] = h.reshape(-1, width)[guides[slot][0]]
             if i < len(deep):
@@ -252,6 +252,7 @@ class Heads(nn.Module):
         self.compared = nn.Linear(shape.hidden, 8)    # boxes of both things from the state of a token that compares them
         self.copy = nn.Parameter(torch.full((shape.hidden,), 3.0))         # the next piece from the state of a token that copies it
         self.quote = nn.Parameter(torch.full((shape.hidden,), 3.0))        # the same where it comes from a text before the question
+        self.read = nn.Parameter(torch.full((shape.hidden,), 3.0))         # the same where it is written in the picture
         self.space = nn.Parameter(torch.zeros(shape.hidden))               # what a space before a piece adds to its embedding
         self.characters = nn.Linear(shape.vision_hidden, 4 * len(words.CHARACTERS))
         self.name = nn.Parameter(torch.full((shape.hidden,), 3.0))

@@ -174,7 +174,7 @@ class Trainer:
                     loss = loss + phase.guided * value
                 for name, value in errors.items():
                     report.setdefault(name, []).append(float(value))
-            for slot, states in (("copy", "copied"), ("quote", "quoted")):
+            for slot, states in (("copy", "copied"), ("quote", "quoted"), ("read", "reading")):
                 if states in resting and phase.auxiliary:
                     lost, right = self.heads.copying(slot, resting[states], part["targets"].flatten()[part["guides"][slot][0]],
                                                      self.model.model.language_model.embed_tokens.weight, self.spaced)

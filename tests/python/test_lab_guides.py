@@ -1,6 +1,7 @@
 """Guides of attention: they point at the named thing, and the attention that training measures is transformers' own."""
 
 import random
+import re
 import sys
 from pathlib import Path
 
@@ -143,3 +144,27 @@ def test_questions_about_several_pictures_look_at_the_right_one(codec):
             wanted[token] = picture
     looks = [(token, rest) for slot, token, rest in s.guides if slot in ("find", "aim") and rest != guides.NOWHERE]
     assert len(looks) > 30 and all({owner[t] for t in rest} == {wanted[token]} for token, rest in looks)
+
+
+def test_what_is_written_is_read_cell_by_cell(codec):
+    """Each piece of an answer that stands in the picture looks at the cells where its characters are drawn."""
+    rng, seen = random.Random(8), 0
+    for kind in ("sign", "dialog", "settings", "form") * 6:
+        scene = scenes.make(kind, rng, 256, 224, FONTS)
+        boxes = scenes.targets(scene)["box"].tolist()
+        asked = [q for q in questions.ask(scene, rng) if q.kind in ("read", "title", "list", "value", "form to JSON")]
+        for q in asked:
+            s = lessons.Sequence(codec)
+            s.picture(7, 8)
+            s.turn(q)
+            s.guide(guides.of_picture(scene, boxes, s.visual))
+            for slot, token, rest in s.guides:
+                if slot != "read":
+                    continue
+                seen += 1
+                piece = codec.decode([s.ids[token + 1]]).strip(' "')
+                cells = [s.visual.index(t) for t in rest]
+                drawn = "".join(c for x, y, c in scene.characters if int(y // 32) * 8 + int(x // 32) in cells)
+                assert any(c in drawn for c in piece), (q.answer, piece, drawn)
+                assert set(re.sub(r"[^\w]", "", piece)) <= set(drawn), (q.answer, piece, drawn)
+    assert seen > 150
