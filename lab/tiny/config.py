@@ -139,8 +139,8 @@ LONG = Plan("long", Shape(), (
           rate=2e-3, cells=224, texts=5, auxiliary=0.5, level=(0.5, 0.9), warm=40, stored=0.15, favour=("place", "locate")),
     # Pages and documents come from the browser's store alone.
     Phase("screens", 12000, (), (Mix(SHAPES, SMALL, 1.2), Mix(SCREENS, LITTLE, 2.5), Mix({"shapes": 0.5, **SCREENS}, FULL, 2), Mix({"page": 1, "document": 1}, {}, 3)),
-          turns=((("look", 2), ("crops", 3)), (("look", 2), ("crops", 3)), (("look", 1), ("clips", 1), ("crops", 3)), (("look", 1), ("recall", 1), ("crops", 3)), (("look", 1), ("recall", 1), ("crops", 3))),
-          rate=1e-3, cells=256, texts=8, scenes=0.3, auxiliary=0.5, level=(0.7, 1.0), warm=0, acts=0.15, blur=8.0, filler=250, stored=0.3, favour=("locate", "switch state", "point", "not there")),
+          turns=((("look", 2), ("crops", 2)), (("look", 2), ("crops", 2)), (("look", 1), ("clips", 1), ("crops", 2)), (("look", 1), ("recall", 1), ("crops", 2)), (("look", 1), ("recall", 1), ("crops", 2))),
+          rate=1e-3, cells=256, texts=8, scenes=0.3, auxiliary=0.5, level=(0.7, 1.0), warm=0, acts=0.15, blur=6.0, filler=250, stored=0.3, favour=("locate", "switch state", "point", "not there")),
     Phase("all", 100000, (), (Mix(SHAPES, SMALL, 1), Mix({"shapes": 0.7, **SCREENS}, FULL, 3), Mix({"page": 1, "document": 1}, {}, 1.5)),
           turns=LOOK * 3 + READ + LOOK * 3 + RECALL + LOOK * 2 + CLIPS, rate=1e-3, cells=320, texts=4, auxiliary=0.4, warm=30, blur=5.0, acts=0.2, chinese=0.06, several=0.12, filler=250, stored=0.4),
 ))
