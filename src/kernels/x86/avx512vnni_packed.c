@@ -82,36 +82,14 @@ WEFT_INLINE void dot_panels(const int bits, const packed_scales kind, const int 
     }
 }
 
-#define ROWS_CASE(n, bits, kind, zero)                                                                                 \
-    case n:                                                                                                            \
-        dot_panels(bits, kind, zero, n, out, out_stride, x, x_rows, w, p0, p1);                                        \
-        return;
-#define DEFINE_DOT(type, bits, kind, zero)                                                                             \
-    static void dot_##type(float *out, int64_t out_stride, const weft_quants *x, int64_t x_rows, int rows,             \
-                           const weft_matrix *w, int64_t p0, int64_t p1) {                                             \
-        switch (rows) {                                                                                                \
-            ROWS_CASE(1, bits, kind, zero)                                                                             \
-            ROWS_CASE(2, bits, kind, zero)                                                                             \
-            ROWS_CASE(3, bits, kind, zero)                                                                             \
-            ROWS_CASE(4, bits, kind, zero)                                                                             \
-            ROWS_CASE(6, bits, kind, zero)                                                                             \
-            ROWS_CASE(8, bits, kind, zero)                                                                             \
-        default: /* 5, 7: the first and the rest */                                                                    \
-            dot_##type(out, out_stride, x, x_rows, 1, w, p0, p1);                                                      \
-            dot_##type(out + out_stride, out_stride, x + 1, x_rows, rows - 1, w, p0, p1);                              \
-        }                                                                                                              \
-    }
-EACH_PACKED_TYPE(DEFINE_DOT)
-
-static void packed_dot(float *out, int64_t out_stride, const weft_quants *x, int64_t x_rows, int rows,
-                       const weft_matrix *w, int64_t p0, int64_t p1) {
-#define DOT_CASE(type, bits, kind, zero)                                                                               \
-    case type: dot_##type(out, out_stride, x, x_rows, rows, w, p0, p1); return;
-    switch (w->panel_type) {
-        EACH_PACKED_TYPE(DOT_CASE)
-    default: return;
-    }
-}
+#define EACH_DOT_COUNT(CASE, bits, kind, zero)                                                                         \
+    CASE(1, bits, kind, zero)                                                                                          \
+    CASE(2, bits, kind, zero)                                                                                          \
+    CASE(3, bits, kind, zero)                                                                                          \
+    CASE(4, bits, kind, zero)                                                                                          \
+    CASE(6, bits, kind, zero)                                                                                          \
+    CASE(8, bits, kind, zero)
+#include "kernels/vector/packed_dot.h"
 
 /* ---- many rows ----
  *
