@@ -1,4 +1,10 @@
 /* The command line: which command. See cli.h. */
+#if defined __linux__
+#include <features.h>
+#endif
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <stdio.h>
 #include <string.h>
 
@@ -37,7 +43,14 @@ static int check_output(int code) {
     return 1;
 }
 
+/* Blocks of this size and more go back to the system when they are freed. glibc's own limit grows with the largest block freed, up to
+ * 32 MiB, so that a server would keep the pixels of its largest request. */
+enum { RETURNED_BYTES_MIN = 256 << 10 };
+
 int weft_cli_main(int argc, char **argv) {
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, RETURNED_BYTES_MIN);
+#endif
     if (argc < 2) {
         print_usage(stderr);
         return 2;
