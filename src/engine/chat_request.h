@@ -20,7 +20,7 @@ enum {
 
 typedef struct weft_media_part {
     bool video;
-    weft_rendered_page page;         /* a picture that is drawn already (rgb not NULL); owned */
+    weft_rendered_page page;         /* of a document, drawn already or (rgb NULL) not; width 0: none; owned */
     weft_media_bytes *files;         /* one; several: a clip given as frames; owned */
     int64_t file_count;
     int64_t min_pixels, max_pixels;  /* 0: the checkpoint's */

@@ -19,6 +19,7 @@ typedef struct document_options {
     double dpi;
     int64_t min_pixels, max_pixels;
     bool pictures, text, boxes;
+    bool draws; /* the pictures, else only their sizes */
 } document_options;
 
 typedef struct document_job {
@@ -119,17 +120,40 @@ static weft_status add_text(document_job *job, const char *text, size_t size, we
     return WEFT_OK;
 }
 
-static weft_status add_picture(document_job *job, weft_document *document, int64_t page, weft_error *err) {
+/* Of the picture that the encoder takes. */
+static weft_status picture_size(const document_job *job, weft_document *document, int64_t page, int64_t *width, int64_t *height, weft_error *err) {
     const weft_vision_config *v = &job->model->config->vision;
     const document_options *o = &job->options;
-    weft_rendered_pages *pages = job->pages;
     double wide, high;
-    int64_t width, height;
-    const uint8_t *rgb;
     WEFT_TRY(weft_document_page_size(document, page, &wide, &high, err));
     int64_t asked_width = (int64_t)fmax(1, wide * o->dpi / 72 + 0.5), asked_height = (int64_t)fmax(1, high * o->dpi / 72 + 0.5);
-    WEFT_TRY(weft_smart_resize(asked_width, asked_height, v->patch_size * v->merge_size, o->min_pixels, o->max_pixels, &width, &height, err));
+    return weft_smart_resize(asked_width, asked_height, v->patch_size * v->merge_size, o->min_pixels, o->max_pixels, width, height, err);
+}
+
+static weft_status count_tokens(document_job *job, weft_document *document, int64_t page, weft_error *err) {
+    int64_t width, height, side = job->model->config->vision.patch_size * job->model->config->vision.merge_size;
+    WEFT_TRY(picture_size(job, document, page, &width, &height, err));
+    job->pages->tokens += width / side * (height / side);
+    return WEFT_OK;
+}
+
+static weft_status draw(document_job *job, weft_document *document, int64_t page, int64_t width, int64_t height, uint8_t **copy, weft_error *err) {
+    size_t bytes = (size_t)(width * height * 3);
+    const weft_request_options *request = job->policy->request;
+    const uint8_t *rgb;
     WEFT_TRY(weft_document_render(document, page, width, height, &rgb, err));
+    if (request->reserve) WEFT_TRY(request->reserve(request->reserve_context, bytes, err));
+    *copy = malloc(bytes);
+    if (!*copy) return weft_fail(err, WEFT_ERR_MEMORY, "PDF: no memory for page %lld", (long long)page + 1);
+    memcpy(*copy, rgb, bytes);
+    return WEFT_OK;
+}
+
+static weft_status add_picture(document_job *job, weft_document *document, int64_t page, weft_error *err) {
+    weft_rendered_pages *pages = job->pages;
+    int64_t width, height;
+    uint8_t *copy = NULL;
+    WEFT_TRY(picture_size(job, document, page, &width, &height, err));
     if (pages->count == pages->capacity) {
         int64_t capacity = pages->capacity ? 2 * pages->capacity : 16;
         weft_rendered_page *grown = realloc(pages->pages, (size_t)capacity * sizeof *grown);
@@ -137,17 +161,12 @@ static weft_status add_picture(document_job *job, weft_document *document, int64
         pages->pages = grown;
         pages->capacity = capacity;
     }
-    size_t bytes = (size_t)(width * height * 3);
-    const weft_request_options *request = job->policy->request;
-    if (request->reserve) WEFT_TRY(request->reserve(request->reserve_context, bytes, err));
-    uint8_t *copy = malloc(bytes);
+    if (job->options.draws) WEFT_TRY(draw(job, document, page, width, height, &copy, err));
     json_t *part = json_pack("{s:s}", "type", "image");
-    if (!copy || !part) {
+    if (!part) {
         free(copy);
-        json_decref(part);
         return weft_fail(err, WEFT_ERR_MEMORY, "PDF: no memory for page %lld", (long long)page + 1);
     }
-    memcpy(copy, rgb, bytes);
     pages->pages[pages->count++] = (weft_rendered_page){part, copy, width, height};
     json_array_append_new(job->content, part);
     return WEFT_OK;
@@ -188,7 +207,11 @@ static weft_status expand_pdf(document_job *job, int fd, weft_error *err) {
     weft_status status = weft_document_open(fd, job->options.password, NULL, &document, &locked, err);
     if (locked) return weft_fail(err, WEFT_ERR_LOCKED, "%s", job->options.password ? "the PDF is encrypted and does not open with this password" : "the PDF is encrypted: give its password ('password' of the file)");
     if (status != WEFT_OK) return status;
-    status = each_page(job, document, add_page, err);
+    int64_t seen = job->pages->seen;
+    if (job->options.pictures) status = each_page(job, document, count_tokens, err);
+    job->pages->seen = seen;
+    job->options.draws = job->policy->context_length > 0 && job->pages->tokens <= job->policy->context_length;
+    if (status == WEFT_OK) status = each_page(job, document, add_page, err);
     weft_document_close(document);
     return status;
 }

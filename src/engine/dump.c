@@ -256,7 +256,7 @@ static weft_status run_stages(dump_job *job, weft_error *err) {
 }
 
 static weft_status start_sequence(dump_job *job, const weft_request_options *options, weft_error *err) {
-    weft_media_policy policy = {&job->sources, options};
+    weft_media_policy policy = {&job->sources, options, job->worker.context.context_length};
     weft_chat_request chat;
     WEFT_TRY(weft_chat_request_parse(job->worker.model, options, &policy, &chat, err));
     weft_status status = weft_request_create(options, &job->request, err);

@@ -246,7 +246,7 @@ typedef enum purpose { TO_ANSWER, TO_PLAN, TO_EMBED } purpose;
 static weft_status submit(weft_engine *engine, const weft_request_options *options, purpose purpose, weft_request **out, weft_error *err) {
     *out = NULL;
     weft_chat_request chat;
-    weft_media_policy policy = {&engine->sources, options};
+    weft_media_policy policy = {&engine->sources, options, purpose == TO_PLAN ? 0 : engine->worker.context.context_length};
     WEFT_TRY(weft_chat_request_parse(engine->worker.model, options, &policy, &chat, err));
     chat.plan = purpose == TO_PLAN;
     chat.embed = purpose == TO_EMBED;

@@ -77,24 +77,52 @@ static weft_status wait_for(weft_media_reader *reader, weft_media_item *item, in
 
 /* ---- pictures --------------------------------------------------------------------------------------------------- */
 
-/* A page of a document, drawn already. */
-static weft_status prepare_page(const weft_model *model, weft_pool *pool, weft_media_item *item, weft_error *err) {
-    const weft_rendered_page *page = &item->part.page;
-    weft_image image = {page->width, page->height, page->width, page->height, page->rgb};
-    weft_status status = weft_pixels_from_image(&image, &model->config->vision, &item->config, pool, &item->pixels, err);
-    item->width = page->width;
-    item->height = page->height;
+/* The grid that a picture of this size will have. */
+static weft_status plan_image(const weft_model *model, weft_media_item *item, int64_t width, int64_t height, weft_error *err) {
+    item->width = width;
+    item->height = height;
     item->frames = 1;
-    item->grid = item->pixels.grid;
-    weft_media_part_free(&item->part);
-    return status;
+    return weft_pixels_image_grid(width, height, &model->config->vision, &item->config, &item->grid, err);
+}
+
+static weft_status measure_image(const weft_model *model, weft_media_reader *reader, int wait_ms, weft_media_item *item, bool *ready, weft_error *err) {
+    const weft_rendered_page *page = &item->part.page;
+    if (page->width > 0) { /* drawn already, or (in a plan) never to be */
+        *ready = true;
+        return plan_image(model, item, page->width, page->height, err);
+    }
+    if (!item->working) {
+        int fd;
+        WEFT_TRY(open_file(item, 0, false, &fd, err));
+        weft_status status = weft_media_image_begin(reader->session, fd, true, err);
+        close_file(item);
+        if (status != WEFT_OK) return status;
+        item->working = true;
+    }
+    WEFT_TRY(wait_for(reader, item, wait_ms, ready, err));
+    if (!*ready) return WEFT_OK;
+    const weft_image *image = weft_media_image(reader->session);
+    item->decoded_bytes = image->width * image->height * 3;
+    return plan_image(model, item, image->full_width, image->full_height, err);
+}
+
+static weft_status take_image(const weft_model *model, weft_pool *pool, weft_media_item *item, const weft_image *image, weft_error *err) {
+    if (image->full_width != item->width || image->full_height != item->height) /* the prompt has room for what was announced */
+        return weft_fail(err, WEFT_ERR_FORMAT, "damaged: announced with %lld x %lld pixels, decoded to %lld x %lld", (long long)item->width,
+                         (long long)item->height, (long long)image->full_width, (long long)image->full_height);
+    return weft_pixels_from_image(image, &model->config->vision, &item->config, pool, &item->pixels, err);
 }
 
 static weft_status prepare_image(const weft_model *model, weft_media_reader *reader, weft_pool *pool, int wait_ms, weft_media_item *item, bool *ready,
                                  weft_error *err) {
-    if (item->part.page.rgb) {
+    const weft_rendered_page *page = &item->part.page;
+    if (page->width > 0 && !page->rgb) return weft_fail(err, WEFT_ERR_INTERNAL, "a page that was not drawn");
+    if (page->rgb) {
+        weft_image image = {page->width, page->height, page->width, page->height, page->rgb};
+        weft_status status = take_image(model, pool, item, &image, err);
+        weft_media_part_free(&item->part);
         *ready = true;
-        return prepare_page(model, pool, item, err);
+        return status;
     }
     if (!item->working) {
         int fd;
@@ -106,13 +134,7 @@ static weft_status prepare_image(const weft_model *model, weft_media_reader *rea
     if (!*ready) return WEFT_OK;
     close_file(item);
     weft_media_part_free(&item->part);
-    const weft_image *image = weft_media_image(reader->session);
-    item->width = image->full_width;
-    item->height = image->full_height;
-    item->frames = 1;
-    WEFT_TRY(weft_pixels_from_image(image, &model->config->vision, &item->config, pool, &item->pixels, err));
-    item->grid = item->pixels.grid;
-    return WEFT_OK;
+    return take_image(model, pool, item, weft_media_image(reader->session), err);
 }
 
 /* ---- clips ------------------------------------------------------------------------------------------------------ */
@@ -125,6 +147,7 @@ static weft_status plan_clip(const weft_model *model, weft_media_item *item, int
     item->width = width;
     item->height = height;
     item->frames = frames;
+    item->decoded_bytes = width * height * 3;
     item->duration = (double)frames / item->sampling.fps;
     int64_t groups = item->grid.t, per_group = model->config->vision.temporal_patch_size;
     item->group_seconds = calloc((size_t)groups, sizeof *item->group_seconds);
@@ -153,7 +176,7 @@ static weft_status open_clip(weft_media_reader *reader, int wait_ms, weft_media_
     return WEFT_OK;
 }
 
-static weft_status prepare_clip(const weft_model *model, weft_media_reader *reader, int wait_ms, weft_media_item *item, bool *ready, weft_error *err) {
+static weft_status measure_clip(const weft_model *model, weft_media_reader *reader, int wait_ms, weft_media_item *item, bool *ready, weft_error *err) {
     WEFT_TRY(open_clip(reader, wait_ms, item, ready, err));
     if (!*ready) return WEFT_OK;
     const weft_clip_plan *plan = weft_media_clip(reader->session);
@@ -164,7 +187,7 @@ static weft_status prepare_clip(const weft_model *model, weft_media_reader *read
 }
 
 /* A clip given as a list of pictures: they are taken as sampled already, `fps` of them a second, all of the first one's size. */
-static weft_status prepare_frame_list(const weft_model *model, weft_media_reader *reader, int wait_ms, weft_media_item *item, bool *ready, weft_error *err) {
+static weft_status measure_frame_list(const weft_model *model, weft_media_reader *reader, int wait_ms, weft_media_item *item, bool *ready, weft_error *err) {
     if (!item->working) {
         int fd;
         WEFT_TRY(open_file(item, 0, false, &fd, err));
@@ -179,15 +202,20 @@ static weft_status prepare_frame_list(const weft_model *model, weft_media_reader
     return plan_clip(model, item, item->part.file_count, image->full_width, image->full_height, NULL, err);
 }
 
-weft_status weft_media_item_prepare(const weft_model *model, weft_media_reader *reader, weft_pool *pool, int wait_ms, weft_media_item *item,
-                                    bool *ready, weft_error *err) {
+weft_status weft_media_item_measure(const weft_model *model, weft_media_reader *reader, int wait_ms, weft_media_item *item, bool *ready, weft_error *err) {
     *ready = false;
     if (!reader->session) WEFT_TRY(weft_media_session_create(NULL, &reader->session, err));
-    if (!item->video) return prepare_image(model, reader, pool, wait_ms, item, ready, err);
-    if (!is_frame_list(item)) return prepare_clip(model, reader, wait_ms, item, ready, err);
-    weft_status status = prepare_frame_list(model, reader, wait_ms, item, ready, err);
+    if (!item->video) return measure_image(model, reader, wait_ms, item, ready, err);
+    if (!is_frame_list(item)) return measure_clip(model, reader, wait_ms, item, ready, err);
+    weft_status status = measure_frame_list(model, reader, wait_ms, item, ready, err);
     if (status != WEFT_OK) weft_error_prefix(err, "frame 1");
     return status;
+}
+
+weft_status weft_media_item_prepare(const weft_model *model, weft_media_reader *reader, weft_pool *pool, int wait_ms, weft_media_item *item,
+                                    bool *ready, weft_error *err) {
+    *ready = item->video;
+    return item->video ? WEFT_OK : prepare_image(model, reader, pool, wait_ms, item, ready, err);
 }
 
 /* ---- frames ----------------------------------------------------------------------------------------------------- */

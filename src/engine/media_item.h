@@ -15,6 +15,7 @@ typedef struct weft_media_item {
     weft_pixels pixels;        /* freed once encoded */
     weft_grid grid;
     int64_t width, height, frames; /* as it came: pixels upright; frames: sampled, 1 for a picture */
+    int64_t decoded_bytes;         /* of the picture, or of one frame, before it is resized; 0: a page, drawn as it will be */
     double duration;               /* video: seconds of the whole clip */
     double *group_seconds;     /* video: [grid.t] mean presentation time of each pair of frames; owned */
     weft_vision_embeds embeds; /* filled by the encoder */
@@ -36,8 +37,10 @@ void weft_media_reader_close(weft_media_reader *reader); /* kills what runs */
 
 /* Takes over the part's files (*part is emptied) and settles the configuration. */
 void weft_media_item_init(const weft_model *model, weft_media_part *part, weft_media_item *item);
-/* A picture: decodes and resizes. A clip: opens it and chooses its frames: grid and times are known, pixels still to come.
+/* What a prompt needs to know: a picture's size by its header, a clip's frames and times. Nothing is decoded but a few frames of a clip.
  * *ready: done; else call again, waits up to wait_ms for the worker. */
+weft_status weft_media_item_measure(const weft_model *model, weft_media_reader *reader, int wait_ms, weft_media_item *item, bool *ready, weft_error *err);
+/* After that. A picture: decodes and resizes it. A clip: nothing, its pixels are still to come. *ready: as above. */
 weft_status weft_media_item_prepare(const weft_model *model, weft_media_reader *reader, weft_pool *pool, int wait_ms,
                                     weft_media_item *item, bool *ready, weft_error *err);
 /* A clip: brings the frames of temporal group `group` (ascending from call to call) into pixels, and lets go of those

@@ -56,6 +56,26 @@ static uint64_t pixel_bytes(const weft_config *config, const weft_media_item *it
     return area * 3 * (item->video ? (uint64_t)config->vision.temporal_patch_size : 1);
 }
 
+/* While a picture, or a clip's frame, is resized: as it was decoded, and what the resizing takes. */
+static uint64_t decoding_bytes(const weft_plan_basis *basis, const weft_media_item *item) {
+    if (item->decoded_bytes == 0) return 0;
+    int64_t side = basis->model->config->vision.patch_size;
+    return (uint64_t)item->decoded_bytes + weft_resize_bytes(item->width, item->height, item->grid.w * side, item->grid.h * side, basis->threads);
+}
+
+/* The most of the time in which pictures become pixels: pages of documents are pixels from the beginning. */
+static uint64_t decode_peak(const weft_plan_basis *basis, const weft_media_item *items, int64_t count) {
+    uint64_t held = 0, most = 0;
+    for (int64_t i = 0; i < count; i++) held += !items[i].video && items[i].decoded_bytes == 0 ? pixel_bytes(basis->model->config, &items[i]) : 0;
+    for (int64_t i = 0; i < count; i++) {
+        if (items[i].video) continue;
+        uint64_t pixels = pixel_bytes(basis->model->config, &items[i]), now = held + pixels + decoding_bytes(basis, &items[i]);
+        if (now > most) most = now;
+        held += items[i].decoded_bytes ? pixels : 0;
+    }
+    return most;
+}
+
 weft_estimate weft_plan_estimate(const weft_plan_basis *basis, const weft_media_item *items, int64_t media_count,
                                  int64_t prompt_tokens) {
     const weft_config *config = basis->model->config;
@@ -66,15 +86,16 @@ weft_estimate weft_plan_estimate(const weft_plan_basis *basis, const weft_media_
     for (int64_t i = 0; i < media_count; i++) pixels += items[i].video ? 0 : pixel_bytes(config, &items[i]);
     for (int64_t i = 0; i < media_count; i++) {
         /* embeds of those before, pixels of those to come, scratch and embeds of this one */
-        uint64_t now = embeds + pixels + (items[i].video ? pixel_bytes(config, &items[i]) : 0) +
+        uint64_t now = embeds + pixels + (items[i].video ? pixel_bytes(config, &items[i]) + decoding_bytes(basis, &items[i]) : 0) +
                        weft_vision_bytes(config, basis->vision_format, items[i].grid);
         if (now > encoding) encoding = now;
         embeds += embed_bytes(config, items[i].grid);
         pixels -= items[i].video ? 0 : pixel_bytes(config, &items[i]);
         vision += weft_plan_vision_operations(config, items[i].grid);
     }
-    uint64_t reading = embeds + e.kv_bytes;
+    uint64_t reading = embeds + e.kv_bytes, decoding = decode_peak(basis, items, media_count);
     e.peak_bytes = reading > encoding ? reading : encoding;
+    if (decoding > e.peak_bytes) e.peak_bytes = decoding;
     double prefill = weft_plan_prefill_operations(config, 0, prompt_tokens);
     e.vision_seconds = media_count == 0 ? 0 : rates->vision > 0 ? vision / rates->vision : -1;
     e.prefill_seconds = rates->prefill > 0 ? prefill / rates->prefill : -1;
@@ -139,13 +160,18 @@ static json_t *item_object(const weft_plan_basis *basis, const weft_media_item *
     const weft_rates *rates = basis->rates;
     int64_t tokens = weft_grid_tokens(item->grid, config->vision.merge_size);
     double seconds = rates->vision > 0 ? weft_plan_vision_operations(config, item->grid) / rates->vision : -1;
+    uint64_t encoding = weft_vision_bytes(config, basis->vision_format, item->grid) + pixel_bytes(config, item), decoding = decoding_bytes(basis, item);
+    if (item->video)
+        encoding += decoding;
+    else if (decoding + pixel_bytes(config, item) > encoding)
+        encoding = decoding + pixel_bytes(config, item);
     json_t *object = json_pack(
         "{s:s, s:I, s:I, s:[I, I, I], s:[I, I], s:I, s:I, s:I, s:o}", "type", item->video ? "video" : "image", "width",
         (json_int_t)item->width, "height", (json_int_t)item->height, "grid", (json_int_t)item->grid.t,
         (json_int_t)item->grid.h, (json_int_t)item->grid.w, "resized",
         (json_int_t)(item->grid.w * config->vision.patch_size), (json_int_t)(item->grid.h * config->vision.patch_size),
         "frames", (json_int_t)item->frames, "tokens", (json_int_t)tokens, "memory_bytes",
-        (json_int_t)(weft_vision_bytes(config, basis->vision_format, item->grid) + pixel_bytes(config, item)),
+        (json_int_t)encoding,
         "seconds", seconds_or_null(seconds));
     if (object && item->video) {
         json_object_set_new(object, "duration", json_real(item->duration));

@@ -36,6 +36,7 @@ typedef struct weft_plan_basis { /* what a plan is made for; all borrowed */
     const weft_rates *rates;
     weft_kv_format vision_format; /* of keys and values inside the vision tower */
     int64_t context_length;
+    int threads;
 } weft_plan_basis;
 
 /* `items` [media_count] have their grids. */

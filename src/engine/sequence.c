@@ -15,7 +15,7 @@ struct weft_sequence {
     weft_sequence_state state;
 
     weft_media_item *items; /* [chat.media_count] */
-    int64_t items_done;     /* decoded, then encoded */
+    int64_t items_done;     /* measured, then decoded, then encoded */
     weft_media_reader reader;
     weft_vision_run *vision;
     weft_prompt prompt;
@@ -159,23 +159,19 @@ static void prefix_media(const weft_sequence *s, int64_t item, weft_error *err) 
     weft_error_prefix(err, "%s %lld", video ? "video" : "image", (long long)number);
 }
 
-/* Returns whether it did something; false: a worker is still at it. */
-static bool decode_slice(weft_sequence *s, int wait_ms) {
-    if (s->items_done == s->chat.media_count) {
-        enter(s, WEFT_SEQUENCE_PROMPT);
-        return true;
-    }
+/* Reads the next item, its size or its pixels. Returns whether it did something; false: a worker is still at it. */
+static bool media_slice(weft_sequence *s, int wait_ms) {
     weft_error err;
+    bool pixels = s->state == WEFT_SEQUENCE_DECODE, ready = false;
+    int64_t i = s->items_done;
     if (!s->context.model->config->vision.present) {
         weft_fail(&err, WEFT_ERR_INVALID, "this model takes text only: it has no vision tower (for a GGUF, name its mmproj file with --mmproj)");
         fail(s, &err);
         return true;
     }
-    int64_t i = s->items_done;
-    if (i == 0 && !s->items[0].working) report(s, WEFT_STAGE_DECODE, 0, s->chat.media_count);
-    bool ready = false;
-    weft_status status =
-        weft_media_item_prepare(s->context.model, &s->reader, weft_compute_pool(s->context.compute), wait_ms, &s->items[i], &ready, &err);
+    if (!pixels && i == 0 && !s->items[0].working) report(s, WEFT_STAGE_DECODE, 0, s->chat.media_count);
+    weft_status status = pixels ? weft_media_item_prepare(s->context.model, &s->reader, weft_compute_pool(s->context.compute), wait_ms, &s->items[i], &ready, &err)
+                                : weft_media_item_measure(s->context.model, &s->reader, wait_ms, &s->items[i], &ready, &err);
     if (status != WEFT_OK) {
         prefix_media(s, i, &err);
         fail(s, &err);
@@ -183,7 +179,22 @@ static bool decode_slice(weft_sequence *s, int wait_ms) {
     }
     if (!ready) return false;
     s->items_done++;
-    report(s, WEFT_STAGE_DECODE, s->items_done, s->chat.media_count);
+    if (pixels) report(s, WEFT_STAGE_DECODE, s->items_done, s->chat.media_count);
+    return true;
+}
+
+static bool measure_slice(weft_sequence *s, int wait_ms) {
+    if (s->items_done < s->chat.media_count) return media_slice(s, wait_ms);
+    enter(s, WEFT_SEQUENCE_PROMPT);
+    return true;
+}
+
+static bool decode_slice(weft_sequence *s, int wait_ms) {
+    if (s->items_done < s->chat.media_count) return media_slice(s, wait_ms);
+    bool clips = false;
+    for (int64_t i = 0; i < s->chat.media_count; i++) clips |= s->items[i].video;
+    if (!clips) weft_media_reader_close(&s->reader); /* the last picture's full size lies in it */
+    enter(s, WEFT_SEQUENCE_VISION);
     return true;
 }
 
@@ -203,7 +214,7 @@ static weft_status plan(weft_sequence *s, weft_error *err) {
 
 static weft_plan_basis plan_basis(const weft_sequence *s) {
     const weft_sequence_context *c = &s->context;
-    return (weft_plan_basis){c->model, c->kv_pool, c->rates, c->vision_format, c->context_length};
+    return (weft_plan_basis){c->model, c->kv_pool, c->rates, c->vision_format, c->context_length, weft_pool_threads(weft_compute_pool(c->compute))};
 }
 
 /* Work that this machine could never hold is refused before it begins. */
@@ -254,7 +265,7 @@ static void build_prompt(weft_sequence *s) {
     if (status != WEFT_OK)
         fail(s, &err);
     else
-        enter(s, WEFT_SEQUENCE_VISION);
+        enter(s, WEFT_SEQUENCE_DECODE);
 }
 
 /* The pixels that the encoder reads next, if it reads any: pictures have them, clips bring them group by group. */
@@ -306,8 +317,9 @@ bool weft_sequence_prepare(weft_sequence *s, int wait_ms) {
         s->stage_ms = s->started_ms;
     }
     switch (s->state) {
-    case WEFT_SEQUENCE_DECODE: return decode_slice(s, wait_ms);
+    case WEFT_SEQUENCE_MEASURE: return measure_slice(s, wait_ms);
     case WEFT_SEQUENCE_PROMPT: build_prompt(s); return true;
+    case WEFT_SEQUENCE_DECODE: return decode_slice(s, wait_ms);
     case WEFT_SEQUENCE_VISION: return vision_slice(s, wait_ms);
     default: return true;
     }

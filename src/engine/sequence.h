@@ -1,4 +1,4 @@
-/* One request at work: decode its media, build its prompt, encode its pictures, prefill, generate.
+/* One request at work: measure its media, build its prompt, decode and encode its pictures, prefill, generate.
  *
  * Owned by the engine's thread after submission. Each call does one slice of work, so that several sequences take turns. */
 #ifndef WEFT_ENGINE_SEQUENCE_H
@@ -12,8 +12,9 @@
 #include "engine/stop_strings.h"
 
 typedef enum weft_sequence_state {
-    WEFT_SEQUENCE_DECODE,  /* media: bytes -> pixels, one item a slice */
-    WEFT_SEQUENCE_PROMPT,  /* template, ids, positions; refuses what does not fit */
+    WEFT_SEQUENCE_MEASURE, /* media: sizes and times, one item a slice */
+    WEFT_SEQUENCE_PROMPT,  /* template, ids, positions; refuses what does not fit, before any of it is decoded */
+    WEFT_SEQUENCE_DECODE,  /* pictures: bytes -> pixels, one a slice */
     WEFT_SEQUENCE_VISION,  /* encoder, one slice of a layer at a time */
     WEFT_SEQUENCE_PREFILL, /* prompt rows, chunk by chunk */
     WEFT_SEQUENCE_GENERATE,
@@ -41,7 +42,7 @@ weft_sequence_state weft_sequence_get_state(const weft_sequence *sequence);
 bool weft_sequence_cancelled(const weft_sequence *sequence);
 bool weft_sequence_background(const weft_sequence *sequence); /* gives way to all others */
 
-/* States DECODE, PROMPT and VISION: does one slice. Where that waits for a media worker: up to wait_ms, then returns false. */
+/* States MEASURE to VISION: does one slice. Where that waits for a media worker: up to wait_ms, then returns false. */
 bool weft_sequence_prepare(weft_sequence *sequence, int wait_ms);
 /* States PREFILL and GENERATE: fills up to `room` rows of the next step, returns how many (0: the sequence has ended). */
 int64_t weft_sequence_rows(weft_sequence *sequence, weft_step_row *rows, int64_t room);

@@ -23,6 +23,12 @@ static weft_status check_config(const weft_vision_config *vision, weft_error *er
     return WEFT_OK;
 }
 
+static weft_status check_grid(weft_grid grid, int64_t width, int64_t height, int64_t frames, weft_error *err) {
+    if (grid.h <= WEFT_GRID_PATCHES_MAX / grid.w && grid.t <= WEFT_GRID_PATCHES_MAX / (grid.h * grid.w)) return WEFT_OK;
+    return weft_fail(err, WEFT_ERR_LIMIT, "%lld x %lld pixels and %lld frames after resizing: over %d patches; lower max_pixels", (long long)width,
+                     (long long)height, (long long)frames, WEFT_GRID_PATCHES_MAX);
+}
+
 /* Fills everything but the pixels. `frames` counts those that will be kept, a multiple of the temporal patch (or 1). */
 static weft_status prepare(const weft_vision_config *vision, int64_t width, int64_t height, int64_t frames,
                            weft_pixels *out, weft_error *err) {
@@ -30,12 +36,7 @@ static weft_status prepare(const weft_vision_config *vision, int64_t width, int6
     *out = (weft_pixels){.width = width, .height = height, .frames = frames};
     out->grid =
         (weft_grid){frames == 1 ? 1 : frames / temporal, height / vision->patch_size, width / vision->patch_size};
-    if (out->grid.h > WEFT_GRID_PATCHES_MAX / out->grid.w ||
-        out->grid.t > WEFT_GRID_PATCHES_MAX / (out->grid.h * out->grid.w))
-        return weft_fail(err, WEFT_ERR_LIMIT,
-                         "%lld x %lld pixels and %lld frames after resizing: over %d patches; lower "
-                         "max_pixels",
-                         (long long)width, (long long)height, (long long)frames, WEFT_GRID_PATCHES_MAX);
+    WEFT_TRY(check_grid(out->grid, width, height, frames, err));
     out->rgb = calloc((size_t)frames, sizeof *out->rgb);
     out->allocations = calloc((size_t)frames, sizeof *out->allocations);
     if (out->rgb && out->allocations) return WEFT_OK;
@@ -49,6 +50,15 @@ static weft_status add_frame(weft_pixels *out, int64_t index, const uint8_t *rgb
     out->rgb[index] = out->allocations[index];
     if (!out->rgb[index]) return weft_fail(err, WEFT_ERR_MEMORY, "no memory for a resized frame");
     return weft_resize_bicubic(rgb, width, height, out->rgb[index], out->width, out->height, pool, err);
+}
+
+weft_status weft_pixels_image_grid(int64_t width, int64_t height, const weft_vision_config *vision, const weft_pixels_config *config, weft_grid *grid,
+                                   weft_error *err) {
+    int64_t new_width, new_height;
+    WEFT_TRY(check_config(vision, err));
+    WEFT_TRY(weft_smart_resize(width, height, vision->patch_size * vision->merge_size, config->min_pixels, config->max_pixels, &new_width, &new_height, err));
+    *grid = (weft_grid){1, new_height / vision->patch_size, new_width / vision->patch_size};
+    return check_grid(*grid, new_width, new_height, 1, err);
 }
 
 weft_status weft_pixels_from_image(const weft_image *image, const weft_vision_config *vision,

@@ -199,6 +199,15 @@ static weft_status resize_run(resize_job *job, weft_pool *pool, weft_error *err)
     return status;
 }
 
+uint64_t weft_resize_bytes(int64_t width, int64_t height, int64_t out_width, int64_t out_height, int threads) {
+    if (width == out_width && height == out_height) return 0;
+    double scale = (double)height / (double)out_height, rows = scale * STRIP_ROWS + 4 * (scale > 1 ? scale : 1);
+    if (rows > (double)height) rows = (double)height;
+    uint64_t lanes = width == out_width ? 0 : (uint64_t)width * LANES * sizeof(int16_t);
+    uint64_t strip = width == out_width || height == out_height ? 0 : (uint64_t)rows * (uint64_t)out_width * 3;
+    return (uint64_t)threads * (lanes + strip);
+}
+
 weft_status weft_resize_bicubic(const uint8_t *rgb, int64_t width, int64_t height, uint8_t *out, int64_t out_width,
                                 int64_t out_height, weft_pool *pool, weft_error *err) {
     if (width < 1 || height < 1 || out_width < 1 || out_height < 1 || width > RESIZE_SIDE_MAX ||

@@ -46,9 +46,14 @@ typedef struct weft_pixels {
     uint8_t **allocations; /* [frames] what to free */
 } weft_pixels;
 void weft_pixels_free(weft_pixels *pixels);
+/* The grid that a picture of this size gets. */
+weft_status weft_pixels_image_grid(int64_t width, int64_t height, const weft_vision_config *vision, const weft_pixels_config *config, weft_grid *grid,
+                                   weft_error *err);
 weft_status weft_pixels_from_image(const weft_image *image, const weft_vision_config *vision,
                                    const weft_pixels_config *config, weft_pool *pool, weft_pixels *out,
                                    weft_error *err);
+/* Bytes that resizing takes beside both pictures. */
+uint64_t weft_resize_bytes(int64_t width, int64_t height, int64_t out_width, int64_t out_height, int threads);
 /* A clip, its frames still to come: grid and size from the number and size of its frames. */
 weft_status weft_pixels_begin_clip(int64_t frames, int64_t width, int64_t height, const weft_vision_config *vision,
                                    const weft_pixels_config *config, weft_pixels *out, weft_error *err);

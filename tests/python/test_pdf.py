@@ -210,6 +210,28 @@ HARM = {"cut": THREE[:200], "no-table": THREE[:-400], "empty": b"%PDF-1.7\n", "n
         "count": THREE.replace(b"/Count 3", b"/Count 2000000000"), "flate-bomb": FLATE_BOMB, "picture-bomb": PICTURE_BOMB, "jpeg-before": b"\xFF\xD8\xFF" + THREE}
 
 
+def forms_in_forms(pages: int) -> bytes:
+    """Each page's content shows the next page's ten times: the first would take years to draw."""
+    objects = iter(range(6, 5 + 2 * pages, 2))
+    whole = pdf(["/X Do " * 10] * (pages - 1) + ["0 0 9 9 re f"])
+    whole = re.sub(rb"/Font << /F1 3 0 R >>", lambda _: b"/XObject << /X %d 0 R >>" % next(objects, 4), whole)
+    objects = iter(range(6, 5 + 2 * pages, 2))
+    return re.sub(rb"<< /Length", lambda _: b"<< /Type /XObject /Subtype /Form /BBox [0 0 612 792] /Resources << /XObject << /X %d 0 R >> >> /Length" % next(objects, 4), whole)
+
+
+def test_pages_that_do_not_fit_are_not_drawn():
+    pages = ask_about(forms_in_forms(14), mode="pages", page_tokens=300)
+    server = Server("--context", "1500")
+    try:
+        client = client_of(server)
+        planned = plan(client, pages)  # draws nothing either
+        status, code, message = refused(client, messages=pages)
+        assert len(planned["items"]) == 14 and not planned["fits"]
+        assert status == 400 and code == "context_length_exceeded" and str(planned["prompt_tokens"]) in message
+    finally:
+        server.stop()
+
+
 @pytest.fixture(scope="module")
 def watched(server):
     watch = PeakOfWorkers(server)

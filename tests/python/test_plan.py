@@ -100,21 +100,52 @@ def test_what_does_not_fit_says_what_would(client):
         server.stop()
 
 
-def test_memory_is_near(server, client):
-    messages = parts(*[picture(1024, 768) for _ in range(10)])
-    planned = plan(client, messages, **LARGE)["memory"]["peak_bytes"]
-    ask(client, parts(*[picture(64, 64)]), max_tokens=1)  # what is made once is there
-    process = Path(f"/proc/{server.process.pid}")
+def broken_picture(width: int, height: int) -> dict:
+    """Its header is whole, its pixels are not there."""
+    whole = base64.b64decode(picture(width, height)["image_url"]["url"].split(",")[1])
+    return {"type": "image_url", "image_url": {"url": "data:image/png;base64," + base64.b64encode(whole[:whole.index(b"IDAT") + 40]).decode()}}
 
-    def kib(name):
-        return int(re.search(rf"{name}:\s+(\d+)", (process / "status").read_text())[1])
 
-    (process / "clear_refs").write_text("5")
-    before = kib("VmRSS")
-    usage = ask(client, messages, max_tokens=1, temperature=0, extra_body=LARGE)[2]
-    real = (kib("VmHWM") - before) * 1024
-    assert usage.prompt_tokens == plan(client, messages, **LARGE)["prompt_tokens"]
-    assert abs(planned - real) < 0.2 * real, (planned, real)
+def test_what_does_not_fit_is_refused_before_it_is_decoded(client):
+    messages = parts(*[broken_picture(1500, 1200)] * 3)
+    planned = plan(client, messages, **LARGE)
+    assert planned["fits"] and [item["width"] for item in planned["items"]] == [1500] * 3  # a plan decodes nothing either
+    with pytest.raises(openai.BadRequestError, match="image 1: .*(truncated|damaged)"):
+        ask(client, messages, max_tokens=1, extra_body=LARGE)
+    server = Server("--context", "600", model="video", name="tiny")
+    try:
+        with pytest.raises(openai.BadRequestError) as refused:
+            ask(client_of(server), messages, max_tokens=1, extra_body=LARGE)
+        assert refused.value.body["code"] == "context_length_exceeded" and str(planned["prompt_tokens"]) in refused.value.message
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("media, options", [
+    ([picture(1024, 768)] * 10, LARGE),
+    ([picture(5000, 3600)], {"mm_processor_kwargs": {"max_pixels": 60_000}}),  # what is decoded is far larger than what is encoded
+    ([picture(2048, 1536)] * 2, LARGE),  # held at full size no longer than needed
+], ids=["many", "shrunk", "large"])
+def test_memory_is_near(media, options):
+    messages = parts(*media)
+    server = Server("--media-root", str(MEDIA), model="video")  # of its own: what others left would be used again
+    try:
+        client = client_of(server)
+        planned = plan(client, messages, **options)
+        ask(client, parts(picture(64, 64)), max_tokens=1)  # what is made once is there
+        process = Path(f"/proc/{server.process.pid}")
+
+        def kib(name):
+            return int(re.search(rf"{name}:\s+(\d+)", (process / "status").read_text())[1])
+
+        (process / "clear_refs").write_text("5")
+        before = kib("VmRSS")
+        usage = ask(client, messages, max_tokens=1, temperature=0, extra_body=options)[2]
+        real = (kib("VmHWM") - before) * 1024
+        assert usage.prompt_tokens == planned["prompt_tokens"]
+        assert abs(planned["memory"]["peak_bytes"] - real) < 0.2 * real, (planned["memory"], real)
+    finally:
+        server.stop()
 
 
 @pytest.mark.parametrize("body, status, words", [
