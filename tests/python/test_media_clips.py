@@ -134,6 +134,27 @@ def test_part_of_a_clip(tmp_path):
     check(path, times, all_frames(path, W, H), part=(part[0], part[-1] + 1), video_start=1.3, video_end=3.7)
 
 
+@pytest.mark.parametrize("file", ["a.mp4", "a.mkv", "a.gif"])
+def test_a_clip_of_one_frame(file, tmp_path):
+    """Shown twice, as the last one of an odd count is."""
+    path = tmp_path / file
+    ffmpeg(*SOURCE, *(() if file == "a.gif" else X264), "-frames:v", "1", str(path))
+    got, grid, stamps = decoded_clip(path.read_bytes(), **SIZE)
+    assert grid[0] == 1 and stamps == ["0.0"] and np.array_equal(got, all_frames(path, W, H)[[0, 0]])
+
+
+def test_a_file_that_is_still_being_written(tmp_path):
+    """Fragments end anywhere; a frame whose bytes are not all there yet is not one."""
+    path = tmp_path / "a.mp4"
+    ffmpeg(*SOURCE, *X264, "-g", "12", "-movflags", "+frag_keyframe+empty_moov+default_base_moof", str(path))
+    whole = path.read_bytes()
+    for cut in (0.4, 0.55, 0.6):
+        path.write_bytes(whole[:int(len(whole) * cut)])
+        times = probe_times(path)
+        assert 12 < len(times) < 60
+        check(path, times, all_frames(path, W, H))
+
+
 def test_part_without_a_new_frame(tmp_path):
     """What is on the screen there: a frame is shown until the next one, the first one also before its time."""
     path = tmp_path / "a.mkv"

@@ -406,8 +406,8 @@ weft_status weft_clip_sample(const weft_video_sampling *asked, int64_t *frames, 
     clip.wanted = wanted;
     clip.seconds = times;
     clip.wanted_count = weft_video_sample_indices(count, clip.container.fps, &sampling, wanted);
-    bool part = sampling.start_seconds > 0 || sampling.end_seconds > 0;
-    if (part && clip.wanted_count == 1 && sampling.max_frames > 1) wanted[clip.wanted_count++] = wanted[0]; /* a pair, as the processor pads */
+    bool alone = count == 1 || sampling.start_seconds > 0 || sampling.end_seconds > 0;
+    if (alone && clip.wanted_count == 1 && sampling.max_frames > 1) wanted[clip.wanted_count++] = wanted[0]; /* a pair, as the processor pads */
     for (int64_t i = 0; i < clip.wanted_count; i++) times[i] = frame_seconds(wanted[i] += first);
     clip.next = 0;
     clip.missing = 0;

@@ -177,7 +177,10 @@ static weft_status reopen(weft_container *clip, bool parses, weft_error *err) {
 
 /* ---- packets ---------------------------------------------------------------------------------------------------- */
 
+static bool is_mov(const weft_container *clip) { return strncmp(clip->format->iformat->name, "mov", 3) == 0; }
+
 static weft_status add_packet(weft_container *clip, const AVPacket *packet, int64_t *capacity, weft_error *err) {
+    if ((packet->flags & AV_PKT_FLAG_CORRUPT) && is_mov(clip)) return WEFT_OK; /* the file, still being written, ends inside it */
     if (clip->packet_count >= PACKETS_MAX) return weft_fail(err, WEFT_ERR_LIMIT, "video: over %d packets", PACKETS_MAX);
     if (clip->packet_count == *capacity) {
         *capacity = *capacity ? *capacity * 2 : 1024;
@@ -219,8 +222,7 @@ static weft_status read_packets(weft_container *clip, int64_t hollow, weft_error
 /* How many packets the header names by time, place and size; 0: it does not, or something must look into them to tell. */
 static int64_t packets_in_header(const weft_container *clip) {
     enum AVCodecID codec = clip->stream->codecpar->codec_id;
-    bool mov = strncmp(clip->format->iformat->name, "mov", 3) == 0;
-    return mov && (codec == AV_CODEC_ID_H264 || codec == AV_CODEC_ID_HEVC) ? avformat_index_get_entries_count(clip->stream) : 0;
+    return is_mov(clip) && (codec == AV_CODEC_ID_H264 || codec == AV_CODEC_ID_HEVC) ? avformat_index_get_entries_count(clip->stream) : 0;
 }
 
 static weft_status list_packets(weft_container *clip, weft_error *err) {
@@ -239,7 +241,7 @@ static weft_status list_packets(weft_container *clip, weft_error *err) {
 /* An MP4 names every frame in its index, so one that was cut off can be told from a short one. */
 static weft_status check_whole(const weft_container *clip, weft_error *err) {
     int64_t listed = clip->stream->nb_frames;
-    if (strncmp(clip->format->iformat->name, "mov", 3) != 0 || clip->packet_count >= listed - listed / 100)
+    if (!is_mov(clip) || clip->packet_count >= listed - listed / 100)
         return WEFT_OK;
     return weft_fail(err, WEFT_ERR_FORMAT, "video: truncated: its index lists %lld frames, the file holds %lld",
                      (long long)listed, (long long)clip->packet_count);
