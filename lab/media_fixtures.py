@@ -133,8 +133,8 @@ def clip_line(name: str, data: bytes) -> str:
         rows = [(float(f.pts * f.time_base) if f.pts is not None else None, f.to_ndarray(format="rgb24"))
                 for f in file.decode(stream)]
         rate = float(stream.average_rate)
-    start = rows[0][0] or 0.0
-    times = [i / rate if t is None else t - start for i, (t, _) in enumerate(rows)]
+    first = rows[0][0] or 0.0
+    times = [first + i / rate if t is None else t for i, (t, _) in enumerate(rows)]
     sums = [zlib.adler32(np.ascontiguousarray(rgb).tobytes()) for _, rgb in rows]
     return f"{name} {len(rows)} {rate:.9g} " + " ".join(f"{t:.6f} {s}" for t, s in zip(times, sums))
 
