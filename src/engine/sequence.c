@@ -1,6 +1,7 @@
 /* One request at work: see sequence.h. */
 #include "engine/sequence.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -202,10 +203,14 @@ static bool decode_slice(weft_sequence *s, int wait_ms) {
 static weft_status plan(weft_sequence *s, weft_error *err) {
     const weft_kv_pool *pool = s->context.kv_pool;
     int64_t pool_positions = pool->pages_max * WEFT_KV_PAGE_ROWS, count = s->prompt.count;
-    if (count >= pool_positions)
-        return weft_fail(err, WEFT_ERR_CONTEXT, "the prompt of %lld tokens needs %llu MiB of KV cache, the budget is %llu MiB: raise --memory or send less",
+    if (count >= pool_positions) {
+        char setting[96] = "";
+        int64_t tokens = 0, pixels = weft_plan_fitting_pixels(s->context.model, s->items, s->chat.media_count, count, pool_positions - 1, &tokens);
+        if (pixels > 0) snprintf(setting, sizeof setting, "; with max_pixels %lld it has %lld and fits", (long long)pixels, (long long)tokens);
+        return weft_fail(err, WEFT_ERR_CONTEXT, "the prompt of %lld tokens needs %llu MiB of KV cache, the budget is %llu MiB: raise --memory or send less%s",
                          (long long)count, (unsigned long long)((uint64_t)(count / WEFT_KV_PAGE_ROWS + 1) * pool->page_bytes >> 20),
-                         (unsigned long long)((uint64_t)pool->pages_max * pool->page_bytes >> 20));
+                         (unsigned long long)((uint64_t)pool->pages_max * pool->page_bytes >> 20), setting);
+    }
     int64_t room = s->context.context_length - count;
     if (pool_positions - count < room) room = pool_positions - count;
     s->max_tokens = s->chat.max_tokens > 0 && s->chat.max_tokens < room ? s->chat.max_tokens : room;

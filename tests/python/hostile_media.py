@@ -154,6 +154,37 @@ PICTURES = {
 }
 
 U32 = 0xFFFFFFFF
+
+
+def bmp_rle(body: bytes) -> bytes:
+    offset = 14 + 40 + 1024
+    return b"BM" + struct.pack("<IHHIIiiHHIIiiII", offset + len(body), 0, 0, offset, 40, 64, 64, 1, 8, 1, len(body), 0, 0, 256, 0) + bytes(1024) + body
+
+
+def tiff_directories(count: int) -> bytes:
+    """Each names the next; none has a picture."""
+    out = bytearray(b"II*\0\10\0\0\0")
+    for _ in range(count):
+        out += struct.pack("<HHHII", 1, 256, 4, 1, 16) + struct.pack("<I", len(out) + 18)
+    return bytes(out[:-4] + bytes(4))
+
+
+def mp4_tracks(count: int) -> bytes:
+    data = (FIXTURES / "b_frames.mp4").read_bytes()
+    moov, trak = data.index(b"moov") - 4, data.index(b"trak") - 4
+    size = struct.unpack_from(">I", data, trak)[0]
+    whole = struct.pack(">I", struct.unpack_from(">I", data, moov)[0] + size * count)
+    return data[:moov] + whole + data[moov + 4:trak] + data[trak:trak + size] * (count + 1) + data[trak + size:]
+
+
+PICTURES |= {
+    "bmp that jumps for ever": (bmp_rle(b"\0\2\xFF\xFF" * 200_000), None), "bmp of runs without an end": (bmp_rle(b"\xFF\1" * 500_000), "truncated"),
+    "tiff of 100,000 directories": (tiff_directories(100_000), "malformed or truncated"),
+    "tiff of 65,535 samples": (tiff(a=(256, 4, 64), b=(257, 4, 64), c=(258, 3, 8), d=(259, 3, 1), e=(262, 3, 2), f=(273, 4, 8), g=(277, 3, 65535), h=(279, 4, 100)), "truncated or damaged"),
+    "png of 100,000 empty parts": (png(96, 64, *[(b"IDAT", b"")] * 100_000, (b"IDAT", ROWS)), None),
+    "gif with codes of 11 bits": (b"GIF89a" + struct.pack("<HHBBB", 2000, 2000, 0x80, 0, 0) + bytes(6) + b"," + struct.pack("<HHHHB", 0, 0, 2000, 2000, 0) + b"\x0B" + (b"\xFF" * 256) * 500 + b"\0;",
+                                  "LZW codes of 11 bits"),
+}
 VIDEOS = {
     "mp4 of nothing": (box(b"ftyp", b"isom\0\0\0\0isom"), "not a container"), "mp4 of nested boxes": (nested(2000), "not a container"),
     "mp4 with a size of 2^63": (b"\0\0\0\1ftyp\x7F" + b"\xFF" * 7, "not a container"),
@@ -177,5 +208,10 @@ VIDEOS = {
     "playlist": (b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n", "not a container"),
     "concat": (b"ffconcat version 1.0\nfile /etc/passwd\n", "not a container"),
     "sdp": (b"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nm=video 9 RTP/AVP 96\n", "not a container"), "still webp": (saved(RGB, "WEBP"), "a still WebP picture"),
+    "y4m of 65,535 x 65,535": (b"YUV4MPEG2 W65535 H65535 F25:1 Ip A1:1 C420\nFRAME\n" + bytes(1000), "not a container"),
+    "y4m of no rate": (b"YUV4MPEG2 W96 H64 F0:0 Ip A1:1 C420\nFRAME\n" + bytes(1000), "no frames"),
+    "mp4 of 68 years": (in_mp4(b"mvhd", lambda body: body[:12] + struct.pack(">II", 1, 0x7FFFFFFF) + body[20:]), "the limit is 86400"),
+    "mp4 of 2,001 tracks": (mp4_tracks(2000), "more memory than a decoder gets"),
+    "gif of 20,000 frames": (gif(1, 1, 20_000), None),
     "sound": (b"RIFF" + struct.pack("<I", 36) + b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, 8000, 8000, 1, 8) + b"data" + bytes(4), "not a container"), "empty": (b"", "empty"),
 }

@@ -100,6 +100,23 @@ def test_what_does_not_fit_says_what_would(client):
         server.stop()
 
 
+def test_a_budget_that_is_too_small_says_what_would_fit():
+    server = Server("--memory", "300K", model="video", name="tiny")
+    try:
+        small = client_of(server)
+        messages = parts(picture(1500, 1200), picture(400, 900))
+        planned = plan(small, messages, **LARGE)
+        assert not planned["fits"] and planned["context_length"] < planned["prompt_tokens"] < 4000
+        with pytest.raises(openai.BadRequestError, match="raise --memory .*max_pixels") as refused:
+            ask(small, messages, max_tokens=1, extra_body=LARGE)
+        setting = int(re.search(r"max_pixels (\d+)", refused.value.message)[1])
+        assert refused.value.body["code"] == "context_length_exceeded" and setting == planned["suggestion"]["max_pixels"]
+        fitting = ask(small, messages, max_tokens=1, temperature=0, extra_body={"mm_processor_kwargs": {"max_pixels": setting}})[2]
+        assert fitting.prompt_tokens == planned["suggestion"]["prompt_tokens"]
+    finally:
+        server.stop()
+
+
 def broken_picture(width: int, height: int) -> dict:
     """Its header is whole, its pixels are not there."""
     whole = base64.b64decode(picture(width, height)["image_url"]["url"].split(",")[1])

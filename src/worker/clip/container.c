@@ -96,7 +96,8 @@ static weft_status open_container(weft_container *clip, bool parses, weft_error 
     clip->format->format_whitelist = av_strdup(CONTAINERS);
     clip->format->protocol_whitelist = av_strdup("none");
     int code = avformat_open_input(&clip->format, NULL, NULL, NULL); /* frees and clears the context on failure */
-    if (code == AVERROR_INVALIDDATA || code == AVERROR(EINVAL))      /* EINVAL: recognised, but none of CONTAINERS */
+    /* EINVAL: recognised, but none of CONTAINERS, or impossible; EBUSY: the same after libav has added 6 to it (y4m) */
+    if (code == AVERROR_INVALIDDATA || code == AVERROR(EINVAL) || code == AVERROR(EBUSY))
         return refuse_container(clip, err);
     if (code < 0) return libav_fail(err, "cannot open", code);
     if (!parses) return WEFT_OK;
