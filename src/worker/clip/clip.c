@@ -36,6 +36,7 @@ enum {
     FRUITLESS_MAX = 4,
     FRAMES_PER_TIME_MAX = 32, /* where only some frames have a time of their own */
 };
+static const double TIME_MAX = 1e17; /* in units of the stream */
 
 typedef struct clip_state {
     bool open;
@@ -246,7 +247,7 @@ static void fill_times(int64_t known) {
     AVRational unit = clip.container.stream->time_base;
     double frame = (double)unit.den / unit.num / clip.container.fps; /* its length in units of the stream */
     int64_t before = -1;
-    if (known * FRAMES_PER_TIME_MAX < clip.total) {
+    if (known * FRAMES_PER_TIME_MAX < clip.total || !(frame * (double)clip.total < TIME_MAX)) { /* no sum below leaves 64 bits */
         free(clip.counted);
         clip.counted = NULL;
         return;
