@@ -1,12 +1,9 @@
 /* The command line: which command. See cli.h. */
-#if defined __linux__
-#include <features.h>
-#endif
+#include <stdio.h>
+#include <string.h>
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
-#include <stdio.h>
-#include <string.h>
 
 #include "cli/cli.h"
 

@@ -210,7 +210,7 @@ static weft_status expand_pdf(document_job *job, int fd, weft_error *err) {
     int64_t seen = job->pages->seen;
     if (job->options.pictures) status = each_page(job, document, count_tokens, err);
     job->pages->seen = seen;
-    job->options.draws = job->policy->context_length > 0 && job->pages->tokens <= job->policy->context_length;
+    job->options.draws = job->pages->tokens <= job->policy->tokens_max;
     if (status == WEFT_OK) status = each_page(job, document, add_page, err);
     weft_document_close(document);
     return status;

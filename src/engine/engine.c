@@ -243,10 +243,16 @@ int weft_engine_threads(const weft_engine *engine) { return weft_pool_threads(we
 
 typedef enum purpose { TO_ANSWER, TO_PLAN, TO_EMBED } purpose;
 
+/* Tokens that a prompt can have: by the context, and by the cache. */
+static int64_t prompt_limit(const weft_engine *engine) {
+    int64_t context = engine->worker.context.context_length, held = engine->worker.kv_pool.pages_max * WEFT_KV_PAGE_ROWS;
+    return context < held ? context : held;
+}
+
 static weft_status submit(weft_engine *engine, const weft_request_options *options, purpose purpose, weft_request **out, weft_error *err) {
     *out = NULL;
     weft_chat_request chat;
-    weft_media_policy policy = {&engine->sources, options, purpose == TO_PLAN ? 0 : engine->worker.context.context_length};
+    weft_media_policy policy = {&engine->sources, options, purpose == TO_PLAN ? 0 : prompt_limit(engine)};
     WEFT_TRY(weft_chat_request_parse(engine->worker.model, options, &policy, &chat, err));
     chat.plan = purpose == TO_PLAN;
     chat.embed = purpose == TO_EMBED;

@@ -27,7 +27,7 @@ void weft_media_sources_free(weft_media_sources *sources); /* a zeroed one is fi
 typedef struct weft_media_policy {
     const weft_media_sources *sources;
     const weft_request_options *request; /* resolve, reserve, cancelled */
-    int64_t context_length; /* pages of documents are not drawn when their pictures alone have more tokens; 0: never (a plan) */
+    int64_t tokens_max; /* pages of documents are not drawn when their pictures alone have more tokens; 0: never (a plan) */
 } weft_media_policy;
 
 typedef struct weft_media_bytes { /* of one file: in memory, or behind a descriptor */

@@ -219,9 +219,10 @@ def forms_in_forms(pages: int) -> bytes:
     return re.sub(rb"<< /Length", lambda _: b"<< /Type /XObject /Subtype /Form /BBox [0 0 612 792] /Resources << /XObject << /X %d 0 R >> >> /Length" % next(objects, 4), whole)
 
 
-def test_pages_that_do_not_fit_are_not_drawn():
+@pytest.mark.parametrize("limit", [("--context", "1500"), ("--memory", "300K")], ids=str)
+def test_pages_that_do_not_fit_are_not_drawn(limit):
     pages = ask_about(forms_in_forms(14), mode="pages", page_tokens=300)
-    server = Server("--context", "1500")
+    server = Server(*limit)
     try:
         client = client_of(server)
         planned = plan(client, pages)  # draws nothing either
