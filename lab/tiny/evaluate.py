@@ -286,7 +286,25 @@ def score(item: Item, answer: str) -> dict[str, float]:
         return {"exact": exact, "both ends within 1 s": float(len(said) == 2 and all(abs(a - b) <= 1 for a, b in zip(true, said)))}
     if q.kind in ("describe", "read", "list", "title", "clip: describe"):
         return {"exact": exact, "characters alike": difflib.SequenceMatcher(None, q.answer, answer.strip(), autojunk=False).ratio()}
+    if q.kind == "page to HTML":
+        tags = lambda t: re.findall(r"<[^<>]*>", t)
+        words = lambda t: " ".join(re.sub(r"<[^<>]*>|```(?:html)?", " ", t).split())
+        return {"tags exact": float(tags(answer) == tags(q.answer)),
+                "characters alike": difflib.SequenceMatcher(None, words(q.answer), words(answer), autojunk=False).ratio()}
+    if q.kind == "form to JSON":
+        return {"exact": exact, "fields right": _fields_right(answer, json.loads(q.answer))}
     return {"exact": exact}
+
+
+def _fields_right(answer: str, true: dict) -> float:
+    """The share of an object's fields that an answer has with the same value; fields that it invents count against it."""
+    try:
+        said = json.loads(answer)
+    except ValueError:
+        return 0.0
+    if not isinstance(said, dict):
+        return 0.0
+    return sum(k in said and said[k] == v for k, v in true.items()) / max(1, len(true.keys() | said.keys()))
 
 
 def examine(answerer, count: int, seed: int = SEED, show: int = 0, kinds=None, pages=None, toolkit=None) -> dict:

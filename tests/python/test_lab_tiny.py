@@ -255,3 +255,12 @@ def test_scores_count_only_what_is_right():
     assert evaluate.score(item, '[{"bbox_2d":[110,110,300,300],"label":"x"}]') == {"centre inside": 1.0, "IoU > 0.5": 1.0}
     assert evaluate.score(item, '[{"bbox_2d":[500,500,900,900],"label":"x"}]') == {"centre inside": 0.0, "IoU > 0.5": 0.0}
     assert evaluate.score(item, "There is no x.") == {"centre inside": 0.0, "IoU > 0.5": 0.0}
+    page = evaluate.Item("page: page to HTML", question.Question("page to HTML", "", "```html\n<h1>Red house</h1>\n<p>It rains.</p>\n```"), None)
+    assert evaluate.score(page, page.question.answer) == {"tags exact": 1.0, "characters alike": 1.0}
+    near = evaluate.score(page, "```html\n<h1>Red horse</h1>\n<p>It rains.</p>\n```")
+    assert near["tags exact"] == 1 and 0.9 < near["characters alike"] < 1
+    assert evaluate.score(page, "```html\n<h1>Red house It rains.</h1>\n```") == {"tags exact": 0.0, "characters alike": 1.0}
+    form = evaluate.Item("form: form to JSON", question.Question("form to JSON", "", '{"Name": "Ann", "City": "Oslo"}'), None)
+    assert evaluate.score(form, '{"Name": "Ann", "City": "Rome"}') == {"exact": 0.0, "fields right": 0.5}
+    assert evaluate.score(form, '{"Name": "Ann", "City": "Oslo", "Age": "3"}')["fields right"] < 0.7
+    assert evaluate.score(form, "[1]") == evaluate.score(form, "Ann, Oslo") == {"exact": 0.0, "fields right": 0.0}
