@@ -51,8 +51,9 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|i.86")
     "-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mavx512vnni;-mavx2;-mfma;-mf16c;-mbmi2;-O3;-mprefer-vector-width=512")
   set_source_files_properties(${CMAKE_SOURCE_DIR}/src/kernels/x86/avx512vnni_packed.c ${CMAKE_SOURCE_DIR}/src/kernels/x86/avx512vnni_runs.c PROPERTIES COMPILE_OPTIONS
     "-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mavx512vnni;-mavx2;-mfma;-mf16c;-mbmi2;$<IF:$<BOOL:${WEFT_SANITIZE}>,-O1;-fno-sanitize=undefined,-O2>")
-  set_source_files_properties(${CMAKE_SOURCE_DIR}/src/kernels/x86/avx512amx_packed.c PROPERTIES COMPILE_OPTIONS
-    "-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mavx2;-mfma;-mf16c;-mbmi2;-mamx-tile;-mamx-bf16;$<IF:$<BOOL:${WEFT_SANITIZE}>,-O1;-fno-sanitize=undefined,-O3>")
+  file(GLOB amx_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/kernels/x86/avx512amx*.c)
+  set_source_files_properties(${amx_sources} PROPERTIES COMPILE_OPTIONS
+    "-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mavx2;-mfma;-mf16c;-mbmi2;-mprefer-vector-width=512;-mamx-tile;-mamx-bf16;-mamx-int8;$<IF:$<BOOL:${WEFT_SANITIZE}>,-O1;-fno-sanitize=undefined,-O3>")
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64|ARM64")
   file(GLOB neon_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/kernels/arm/neon*.c)
   set_source_files_properties(${neon_sources} PROPERTIES COMPILE_OPTIONS "-O3")

@@ -36,8 +36,8 @@ static x86_features detect_x86(void) {
     const unsigned vnni = 1u << 11;
     found.avx512 = found.avx2 && (saved & 0xE6) == 0xE6 && (b & (f | dq | bw | vl)) == (f | dq | bw | vl);
     found.vnni = found.avx512 && (c & vnni);
-    const unsigned tile = 1u << 24, tile_bf16 = 1u << 22;
-    found.amx = found.vnni && (saved & 0x60000) == 0x60000 && (d & (tile | tile_bf16)) == (tile | tile_bf16);
+    const unsigned tiles = 1u << 24 | 1u << 22 | 1u << 25; /* AMX-TILE, AMX-BF16, AMX-INT8 */
+    found.amx = found.vnni && (saved & 0x60000) == 0x60000 && (d & tiles) == tiles;
     const unsigned sub_leaves = a, avxvnni = 1u << 4;
     if (sub_leaves >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d)) found.avxvnni = found.avx2 && (a & avxvnni);
     return found;
@@ -73,7 +73,9 @@ static bool have_vnni(void) {
     return detect_x86().vnni;
 }
 static bool have_amx(void) {
-#if defined(WEFT_ASSUME_BROKEN_AMX) /* tests/kernels/test_dispatch.c */
+#if defined(WEFT_ASSUME_TILES) /* tests/kernels/emulated.cmake: tiles on plain memory */
+    const bool there = have_vnni(), works = there;
+#elif defined(WEFT_ASSUME_BROKEN_AMX) /* tests/kernels/test_dispatch.c */
     const bool there = true, works = false;
 #else
     const bool there = detect_x86().amx, works = there && weft_amx_works();

@@ -107,7 +107,7 @@ typedef struct weft_attention_task {
     const void *const *v_pages;
     int64_t kv_stride; /* floats between rows, for WEFT_KV_F32 only (views of larger arrays); head_dim otherwise */
     float scale;
-    bool coarse; /* queries over pages of 8 and 4 bits may be rounded to 7 bits */
+    bool coarse; /* over pages of 8 and 4 bits: queries may be rounded to 7 bits, probabilities to 8 bits of themselves */
     void *scratch; /* WEFT_ATTENTION_SCRATCH_BYTES, 64-aligned, of the calling thread */
     /* [rows] or NULL. Where it is given, the pages are a part of what a row sees: `visible` counts from their beginning
      * and may be zero or less, and log_sums[r] becomes the log of the sum of exponentials of the row's scores
@@ -221,9 +221,11 @@ typedef struct weft_kernels {
     void (*softmax)(float *x, int64_t n);                                         /* in place, max subtracted */
     /* Stores one row of head_dim floats as row `row` of a slab, whose format is not WEFT_KV_Q8Q4. */
     void (*kv_store)(void *slab, weft_kv_format format, int head_dim, int row, const float *x);
-    /* Slabs of 4 bits are read as rows of 8 bits (kv_rows.h). For formats of 8 and 4 bits, queries may be rounded to 15 bits of their row's maximum (to
-     * 7 bits with VNNI, where the task is coarse and has more than eight rows), and with more than eight rows
-     * probabilities to 15 bits of the largest of their page. */
+    /* Slabs of 4 bits are read as rows of 8 bits (kv_rows.h). For formats of 8 and 4 bits, queries may be rounded to 15
+     * bits of their row's maximum (to 7 bits with VNNI, where the task is coarse and has more than eight rows), and with
+     * more than eight rows probabilities to 15 bits of the largest of their page. With AMX, from 16 rows on: queries the
+     * same, probabilities times the scales of their values to bf16 in two terms (each is off by at most 2^-16 of itself),
+     * in one where the task is coarse (2^-8); so a mean of values by as much of the largest of them. */
     void (*attention)(const weft_attention_task *task);
 } weft_kernels;
 

@@ -20,7 +20,7 @@ void weft_ref_dequantize_fill(weft_kernels *table);
 /* ref_packed.c */
 void weft_ref_packed_fill(weft_kernels *table);
 
-/* avx512amx_packed.c: whether the system grants the tiles and a small product comes out right; called once, early. */
+/* avx512amx_check.c: whether the system grants the tiles and small products come out right; called once, early. */
 bool weft_amx_works(void);
 
 /* matmul_packed.c: the sums of row m and outputs n … n + 15, of which those below `rows` are there. */

@@ -29,6 +29,29 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   endforeach()
 endif()
 
+# Level amx on a CPU with AVX-512 VNNI but without tiles: these alone are spelled out, on plain memory, and the rest runs
+# as it is. Under the sanitizers too. Elsewhere the tests say that they could not run the level.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  file(GLOB amx_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/kernels/x86/avx512amx*.c)
+  add_library(weft_tiles_emulated OBJECT ${amx_sources})
+  target_include_directories(weft_tiles_emulated PRIVATE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
+  target_compile_definitions(weft_tiles_emulated PRIVATE WEFT_EMULATE_TILES)
+  target_compile_options(weft_tiles_emulated PRIVATE -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mf16c -mbmi2
+                         -O2)
+  if(WEFT_SANITIZE)
+    target_compile_options(weft_tiles_emulated PRIVATE -fno-sanitize=undefined)
+  endif()
+  foreach(test attention matmul packed)
+    add_executable(test_${test}_tiles ${CMAKE_CURRENT_LIST_DIR}/test_${test}.c ${CMAKE_SOURCE_DIR}/src/kernels/dispatch.c
+                   $<TARGET_OBJECTS:weft_tiles_emulated>)
+    target_compile_definitions(test_${test}_tiles PRIVATE WEFT_ASSUME_TILES WEFT_TESTS_ONLY_LEVEL="amx"
+                               WEFT_TEST_DATA="${CMAKE_CURRENT_LIST_DIR}/../golden")
+    target_include_directories(test_${test}_tiles PRIVATE ${CMAKE_CURRENT_LIST_DIR}/..)
+    target_link_libraries(test_${test}_tiles PRIVATE weft_kernels)
+    add_test(NAME kernels/test_${test}_tiles COMMAND test_${test}_tiles)
+  endforeach()
+endif()
+
 # The AVX-512 kernels on any x86 CPU: their sources compiled with intrinsics that SIMDe (libsimde-dev, optional) and
 # emulated/immintrin.h spell out in AVX2 and plain C, linked with the same tests. Proves the logic, not the instructions.
 # Not under the sanitizers: compiling takes minutes, and the templates are checked there at AVX2's width.

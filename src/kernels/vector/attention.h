@@ -9,54 +9,18 @@
  *
  * Few rows (decode): up to four rows at a time take dot products with each key as it streams from memory, and the same
  * with values; conversion happens in registers. */
-#include "kernels/kv_rows.h"
 #include "kernels/scalar.h"
 #include "kernels/variants.h"
+#include "kernels/vector/kv_pages.h"
 #include "kernels/vector/math.h"
 #include "kernels/vector/tile.h"
 
 enum {
-    PAGE = WEFT_KV_PAGE_ROWS,
-    DIM_MAX = 256,
-    ROWS_MAX = WEFT_ATTENTION_ROWS_MAX,
     DIRECT_ROWS_MAX = 8, /* up to here the stream of keys bounds the time */
     STATE_BYTES = 3 << 18, /* of the scratch; then there is room for a widened slab */
 };
 
-/* Where maxima start: finite, so that a row that sees nothing of a page leaves zeros and no NaN. */
-#define LEAST_SCORE (-3e38f)
-
 /* ---- pages ---- */
-
-/* The first `keys` rows of a 4-bit slab as a WEFT_KV_Q8 slab. A row gets one scale; the rounding to it is at most 1/254
- * of the row's largest value, a thirtieth of a step of four bits. */
-static void widen_q4(int8_t *out, const void *slab, int dim, int keys) {
-    float *row_scales = (float *)(out + (size_t)PAGE * (size_t)dim);
-    int groups = weft_kv_groups(dim);
-    for (int row = 0; row < keys; row++) {
-        const uint8_t *in = weft_kv_q4_row(slab, dim, row), *scales = weft_kv_q4_scales(slab, dim, row);
-        float d[DIM_MAX / WEFT_KV_GROUP], largest = 0;
-        for (int g = 0; g < groups; g++) {
-            d[g] = s_f16(scales + 2 * g);
-            largest = __builtin_fabsf(d[g]) > largest ? __builtin_fabsf(d[g]) : largest;
-        }
-        float inverse = largest > 0 ? 127.0f / 8 / largest : 0;
-        row_scales[row] = largest * (8 / 127.0f);
-        for (int g = 0; g < groups; g++, in += WEFT_KV_GROUP_BYTES) {
-            int8_t room[WEFT_KV_GROUP];
-            int left = dim - g * WEFT_KV_GROUP, count = left < WEFT_KV_GROUP ? left : WEFT_KV_GROUP;
-            int8_t *wide = count < WEFT_KV_GROUP ? room : out;
-            vf factor = vf_set(d[g] * inverse), middle = vf_set(-8 * d[g] * inverse);
-            for (int j = 0; j < WEFT_KV_GROUP_BYTES; j += VF) {
-                vi bytes = vi_u8(in + j);
-                vf_store_i8(wide + j, vf_fma(vi_to_f32(vi_and(bytes, vi_set(15))), factor, middle));
-                vf_store_i8(wide + j + WEFT_KV_GROUP_BYTES, vf_fma(vi_to_f32(vi_right(bytes, 4)), factor, middle));
-            }
-            if (wide == room) memcpy(out, room, (size_t)count);
-            out += count;
-        }
-    }
-}
 
 /* The slab of page `page` as the kernels read it: one of 4 bits is widened to 8, good until the next call. */
 static const void *read_page(const weft_attention_task *t, int which, int64_t page, int keys) {
@@ -85,10 +49,6 @@ WEFT_INLINE vf kv_vector_n(const weft_kv_format format, const void *slab, int64_
     }
     memcpy(bytes, (const int8_t *)slab + i, (size_t)n);
     return vf_i8(bytes);
-}
-
-static const float *kv_scales(const void *slab, int dim) {
-    return (const float *)((const int8_t *)slab + (size_t)PAGE * (size_t)dim);
 }
 
 /* out[keys][padded] = the page as f32, zeros past dim. */
@@ -179,26 +139,6 @@ static void tile_start(const weft_attention_task *t, tile_state *s) {
         s->max[r] = LEAST_SCORE;
         s->sum[r] = 0;
     }
-}
-
-/* Which keys of the page that starts at `first` a row sees, as a float that vectors can compare. Rows that are only
- * there to fill a vector see all keys. Returns whether some row sees less than `keys`. */
-static bool rows_visible(const weft_attention_task *t, float *visible, int width, int64_t first, int keys) {
-    bool masked = false;
-    for (int r = 0; r < width; r++) {
-        int64_t seen = r < t->rows ? t->visible[r] - first : keys;
-        visible[r] = (float)(seen < 0 ? 0 : seen > keys ? keys : seen);
-        masked |= seen < keys;
-    }
-    return masked;
-}
-
-/* What a row's values are divided by, as a factor; `unit` is the log of the base that max and the sum are kept in. */
-static float row_finish(const weft_attention_task *t, int r, float max, float sum, float unit) {
-    if (!t->log_sums) return 1.0f / sum;
-    bool sees = t->visible[r] > 0;
-    t->log_sums[r] = sees ? (float)((double)max * (double)unit + __builtin_log((double)sum)) : -__builtin_inff();
-    return sees ? 1.0f / sum : 0;
 }
 
 /* out = values [rows][padded] / sum */

@@ -243,6 +243,7 @@ static void pair_softmax(pairs_state *s, int keys, bool masked, float factor) {
             largest = vf_max(score, largest);
         }
         vf max = vf_max(vf_mul(largest, scale), vf_set(LEAST_SCORE)); /* finite where nothing is seen */
+        if (vf_largest(vf_abs(max)) > FUSED_SCORE_MAX) scale = round_huge_scores(column, width, keys, scale, max);
         const vf below = vf_sub(vf_zero(), max);
 #define PROBABILITY(key) v_exp2_down(vf_fma(vf_load(column + (key) * width), scale, below))
         int key = 0;

@@ -7,16 +7,10 @@
  * Opened weights: of each group of 32 of k one tile, 16 pairs of k with the 16 outputs side by side (1 KiB).
  * Activations: of 16 rows and 32 of k one tile, row after row. */
 #if defined(__x86_64__)
-#include <setjmp.h>
-#include <signal.h>
-#if defined(__linux__)
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
-
 #include "kernels/variants.h"
 #include "kernels/x86/amx_tiles.h"
 #include "kernels/x86/avx512_packed.h"
+#include "kernels/x86/avx512_transpose.h"
 
 enum { CHUNK_TILES = WEFT_QUANT_GROUPS, OPEN_BYTES = CHUNK_TILES * TILE_BYTES };
 _Static_assert((int)OPEN_BYTES <= (int)WEFT_OPEN_BYTES, "an opened panel fits");
@@ -87,27 +81,6 @@ WEFT_INLINE void open_panel(const int bits, const packed_scales kind, const int 
                 open_step(out + 128 * (v + 4), high, scale_high, min_high);
             }
         }
-}
-
-/* Sixteen rows of sixteen words to sixteen columns: in stage s, words whose index has bit s change places with those of
- * the row s away that have not. */
-WEFT_INLINE void transpose16(bytes *v) {
-#pragma GCC unroll 4
-    for (int s = 1; s < 16; s *= 2) {
-        int32_t low[16], high[16];
-        for (int l = 0; l < 16; l++) {
-            low[l] = l & s ? 16 + l - s : l;
-            high[l] = l & s ? 16 + l : l + s;
-        }
-        const bytes pick_low = load(low), pick_high = load(high);
-#pragma GCC unroll 16
-        for (int i = 0; i < 16; i++) {
-            if (i & s) continue;
-            bytes a = v[i], b = v[i + s];
-            v[i] = _mm512_permutex2var_epi32(a, pick_low, b);
-            v[i + s] = _mm512_permutex2var_epi32(a, pick_high, b);
-        }
-    }
 }
 
 /* 32 values of a row as bf16. */
@@ -217,58 +190,7 @@ static void tiles_product(float *c, const void *a, int64_t a_tile, int64_t row_t
     tiles_release();
 }
 
-/* ---- whether it works here ---- */
-
-#if defined(WEFT_EMULATE_TILES)
-bool weft_amx_works(void) {
-    return true;
-}
-#else
-static sigjmp_buf no_tiles;
-static void stopped(int signal) {
-    siglongjmp(no_tiles, signal);
-}
-
-/* Small whole numbers, whose products are exact. */
-static bool product_is_right(void) {
-    static _Alignas(64) uint16_t a[TILE_ROWS][32], b[TILE_ROWS][TILE_ROWS][2];
-    static _Alignas(64) float c[TILE_ROWS][TILE_ROWS];
-    static float x[TILE_ROWS][32], w[TILE_ROWS][32];
-    for (int r = 0; r < TILE_ROWS; r++)
-        for (int k = 0; k < 32; k++) {
-            uint32_t bits;
-            x[r][k] = (float)((3 * r + 5 * k) % 11 - 5);
-            w[r][k] = (float)((7 * r + 2 * k) % 13 - 6);
-            memcpy(&bits, &x[r][k], 4);
-            a[r][k] = to_bf16(bits);
-            memcpy(&bits, &w[r][k], 4);
-            b[k / 2][r][k % 2] = to_bf16(bits);
-        }
-    tiles_product(c[0], a, TILE_BYTES, 1, b, 1, 1, false);
-    for (int r = 0; r < TILE_ROWS; r++)
-        for (int n = 0; n < TILE_ROWS; n++) {
-            float sum = 0;
-            for (int k = 0; k < 32; k++) sum += x[r][k] * w[n][k];
-            if (c[r][n] != sum) return false;
-        }
-    return true;
-}
-
-bool weft_amx_works(void) {
-#if defined(__linux__)
-    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 }; /* arch_prctl(ARCH_REQ_XCOMP_PERM), asm/prctl.h */
-    if (syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) != 0) return false;
-#endif
-    struct sigaction catch = {.sa_handler = stopped}, ill, segv;
-    sigemptyset(&catch.sa_mask);
-    sigaction(SIGILL, &catch, &ill);
-    sigaction(SIGSEGV, &catch, &segv);
-    bool works = sigsetjmp(no_tiles, 1) == 0 && product_is_right();
-    sigaction(SIGILL, &ill, NULL);
-    sigaction(SIGSEGV, &segv, NULL);
-    return works;
-}
-#endif
+void weft_amx_fill_attention(weft_kernels *table); /* avx512amx_attention.c */
 
 void weft_kernels_fill_amx(weft_kernels *table) {
     table->level = "amx";
@@ -276,5 +198,6 @@ void weft_kernels_fill_amx(weft_kernels *table) {
     table->tiles_pack = tiles_pack;
     table->tiles_open = tiles_open;
     table->tiles_product = tiles_product;
+    weft_amx_fill_attention(table);
 }
 #endif
