@@ -1,5 +1,6 @@
 /* How near attention comes to what the machine can do: 256 rows at a depth (prefill) and one row at a depth (decode),
- * per format, beside the peaks of fused multiply-adds and of 16-bit pair products and the speed of reading memory.
+ * per format, beside the peaks of fused multiply-adds and of 16-bit pair products; with matrix tiles (level amx) prefill
+ * rows over 8- and 4-bit pages name their share of the peak of bf16 tiles.
  *
  *   bench_attention [--level NAME] [--threads N] [--heads N] [--kv-heads N]
  *
@@ -11,7 +12,28 @@
 #include "kernels/kernels.h"
 #include "peaks.h"
 
+/* Of all threads together, 0 where the level has no tiles. */
+static double tiles_peak;
+
 #if defined(__x86_64__)
+static void probe_tiles(void *context, int64_t begin, int64_t end, int thread) {
+    (void)thread;
+    for (int64_t i = begin; i < end; i++) ((double *)context)[i] = flops_tiles_bf16();
+}
+
+static void measure_tiles(const weft_compute *compute) {
+    double rates[64];
+    int threads = weft_pool_threads(weft_compute_pool(compute));
+    if (!weft_compute_kernels(compute)->tiles_rows_min || threads > 64) return;
+    for (int i = 0; i < 5; i++) {
+        double sum = 0;
+        weft_parallel_for(weft_compute_pool(compute), threads, 1, probe_tiles, rates);
+        for (int t = 0; t < threads; t++) sum += rates[t];
+        if (sum > tiles_peak) tiles_peak = sum;
+    }
+    printf("peak of bf16 tiles, %d threads: %.0f GFLOPS\n", threads, tiles_peak / 1e9);
+}
+
 static void print_peaks(void) {
     printf("peaks of one core: f32 FMA %.0f GFLOPS, 16-bit pairs %.0f GOPS (both AVX2)", flops_avx2() / 1e9,
            pairs_avx2() / 1e9);
@@ -20,6 +42,9 @@ static void print_peaks(void) {
 }
 #else
 static void print_peaks(void) {}
+static void measure_tiles(const weft_compute *compute) {
+    (void)compute;
+}
 #endif
 
 typedef struct bench {
@@ -111,9 +136,13 @@ static void run(const weft_compute *compute, const char *name, weft_kv_format fo
         if (now_s() - start < best) best = now_s() - start;
     }
     double keys = (double)depth + (double)rows / 2;
-    printf("%-5s dim %3d rows %3d depth %5lld: %7.1f GFLOPS  %5.1f GB/s of keys and values\n", name, dim, rows,
-           (long long)depth, 4.0 * keys * rows * heads * dim / best / 1e9,
+    double rate = 4.0 * keys * rows * heads * dim / best;
+    printf("%-11s %-5s dim %3d rows %3d depth %5lld: %7.1f GFLOPS  %5.1f GB/s of keys and values",
+           weft_compute_kernels(compute)->level, name, dim, rows, (long long)depth, rate / 1e9,
            (double)(b.key_bytes + b.value_bytes) / WEFT_KV_PAGE_ROWS * keys * kv_heads / best / 1e9);
+    if (tiles_peak > 0 && rows > 1 && format != WEFT_KV_F32 && format != WEFT_KV_F16)
+        printf("  %3.0f%% of bf16 tiles", 100 * rate / tiles_peak);
+    puts("");
     free(b.slabs);
     free(b.q);
     free(b.out);
@@ -139,6 +168,7 @@ int main(int argc, char **argv) {
     printf("%s, %d threads, %d heads, %d kv heads\n", weft_compute_kernels(compute)->level,
            weft_pool_threads(weft_compute_pool(compute)), heads, kv_heads);
     print_peaks();
+    measure_tiles(compute);
     static const struct {
         const char *name;
         weft_kv_format format;
@@ -148,8 +178,8 @@ int main(int argc, char **argv) {
         run(compute, formats[f].name, formats[f].format, 128, heads, kv_heads, 256, 4096);
         run(compute, formats[f].name, formats[f].format, 128, heads, kv_heads, 1, 8192);
     }
-    run(compute, "f32", WEFT_KV_F32, 64, 16, 16, 256, 1024); /* as in the vision towers, but causal */
-    run(compute, "f32", WEFT_KV_F32, 72, 16, 16, 256, 1024);
+    for (int i = 0; i < 4; i++) /* as in the vision towers, but causal */
+        run(compute, i % 2 ? "q8" : "f32", i % 2 ? WEFT_KV_Q8 : WEFT_KV_F32, i < 2 ? 64 : 72, 16, 16, 256, 1024);
     weft_compute_destroy(compute);
     return 0;
 }

@@ -1,5 +1,6 @@
 /* How near the kernels come to what the machine can do: products of every weight type at 1, 4, 64 and 512 rows, and
- * attention, beside the peak of fused multiply-adds and the speed at which memory can be read.
+ * attention, beside the peak of fused multiply-adds and the speed at which memory can be read. Shares are of the peak of
+ * the instruction that the level multiplies many rows with: f32, bytes or, with matrix tiles (level amx), bf16 tiles.
  *
  *   bench_kernels [--level NAME] [--threads N] [--type NAME]
  *
@@ -17,7 +18,7 @@ enum { ROWS = 2560, COLS = 9728, BATCH_MAX = 512, REPEATS = 5 };
 
 typedef struct probe {
     const char *level;
-    bool bytes_product; /* the int8 instruction of the level, not the f32 one */
+    bool bytes_product; /* the int8 instruction of the level, with tiles the bf16 one; not the f32 one */
     const unsigned char *bytes;
     int64_t size;
     bool two_streams;
@@ -36,6 +37,8 @@ static void probe_flops(void *context, int64_t begin, int64_t end, int thread) {
         if (strcmp(p->level, "ref") == 0) continue;
         if (!p->bytes_product)
             p->flops[i] = wide ? flops_avx512() : flops_avx2();
+        else if (strcmp(p->level, "amx") == 0)
+            p->flops[i] = flops_tiles_bf16();
         else if (strcmp(p->level, "avxvnni") == 0)
             p->flops[i] = bytes_avxvnni();
         else
@@ -126,7 +129,7 @@ static void pack_body(void *context, int64_t begin, int64_t end, int thread) {
     weft_pack_panels(job->kernels, job->panels, job->w, job->w->type, begin, end);
 }
 
-/* `packed`: from panels; shares are then of the int8 peak, bytes those of the panels. */
+/* `packed`: from panels, bytes are then those of the panels. Shares are of `flops`. */
 static void bench_matmul(const weft_compute *compute, weft_type type, bool packed, double flops, double bandwidth) {
     static const int batches[] = {1, 4, 8, 16, 64, 512};
     size_t bytes = weft_type_row_bytes(type, COLS) * ROWS;
@@ -147,6 +150,7 @@ static void bench_matmul(const weft_compute *compute, weft_type type, bool packe
     }
     float *x = calloc((size_t)BATCH_MAX * COLS, sizeof *x), *out = calloc((size_t)BATCH_MAX * ROWS, sizeof *out);
     for (int64_t i = 0; i < (int64_t)BATCH_MAX * COLS; i++) x[i] = (float)(i % 13 - 6) / 6;
+    bool tiles = weft_compute_kernels(compute)->tiles_rows_min > 0;
     printf("%-5s%-2s", weft_type_name(type), packed ? "p" : "");
     for (int b = 0; b < 6; b++) {
         double best = 1e30;
@@ -157,6 +161,8 @@ static void bench_matmul(const weft_compute *compute, weft_type type, bool packe
             if (packed) {
                 w.panels = panels + bytes * (size_t)(r % copies);
                 w.panel_type = type;
+            } else {
+                w.tiles = tiles && weft_tiles_allowed(&w);
             }
             double start = now_s();
             weft_matmul(compute, out, ROWS, x, COLS, batches[b], &w, NULL, false);
@@ -227,7 +233,8 @@ static void bench_attention(const weft_compute *compute, weft_kv_format format, 
                                 .k_pages = k,
                                 .v_pages = v,
                                 .kv_stride = dim,
-                                .scale = 0.09f};
+                                .scale = 0.09f,
+                                .coarse = true}; /* as in deep contexts and in the vision tower */
     attention_bench bench = {compute, &task};
     double best = 1e30;
     for (int i = 0; i < REPEATS; i++) {
@@ -257,19 +264,23 @@ int main(int argc, char **argv) {
         fprintf(stderr, "%s\n", err.message);
         return 1;
     }
+    bool tiles = weft_compute_kernels(compute)->tiles_rows_min > 0;
     double flops = peak_flops(compute, false, 0.3), bytes_peak = peak_flops(compute, true, 0.3),
            bandwidth = peak_read(compute);
-    printf("%s, %d threads: peak %.1f GFLOPS f32, %.1f GOPS int8, memory %.1f GB/s; out[m, %d] = x[m, %d] W^T\n",
+    printf("%s, %d threads: peak %.1f GFLOPS f32, %.1f %s, memory %.1f GB/s; out[m, %d] = x[m, %d] W^T\n",
            weft_compute_kernels(compute)->level, weft_pool_threads(weft_compute_pool(compute)), flops / 1e9,
-           bytes_peak / 1e9, bandwidth / 1e9, ROWS, COLS);
+           bytes_peak / 1e9, tiles ? "GFLOPS in bf16 tiles" : "GOPS int8", bandwidth / 1e9, ROWS, COLS);
     for (int type = 0; type < WEFT_TYPE_COUNT; type++)
         if (!type_name || strcmp(type_name, weft_type_name(type)) == 0) {
-            bench_matmul(compute, type, false, flops, peak_read(compute));
+            bool by_tiles = tiles && (type == WEFT_F32 || type == WEFT_F16 || type == WEFT_BF16);
+            bench_matmul(compute, type, false, by_tiles ? bytes_peak : flops, peak_read(compute));
             if (weft_packed_kind_of(type).bits) bench_matmul(compute, type, true, bytes_peak, peak_read(compute));
         }
     for (int format = 0; format < 3 && !type_name; format++) {
-        static const int shapes[][2] = {{128, 1}, {128, 4}, {128, 8}, {128, 16}, {128, 64}, {72, 64}, {64, 64}};
-        for (int s = 0; s < 7; s++) bench_attention(compute, (weft_kv_format)format, shapes[s][0], shapes[s][1], flops);
+        static const int shapes[][2] = {{128, 1}, {128, 4}, {128, 8}, {128, 16}, {128, 64}, {128, 128}, {72, 128}, {64, 128}};
+        for (int s = 0; s < 8; s++)
+            bench_attention(compute, (weft_kv_format)format, shapes[s][0], shapes[s][1],
+                            tiles && format == WEFT_KV_Q8 && shapes[s][1] >= 16 ? bytes_peak : flops);
     }
     weft_compute_destroy(compute);
     return 0;

@@ -3,6 +3,7 @@
 #ifndef WEFT_BENCH_PEAKS_H
 #define WEFT_BENCH_PEAKS_H
 
+#include <stdint.h>
 #include <time.h>
 
 #if defined(__x86_64__)
@@ -71,6 +72,30 @@ __attribute__((target("avx512f"))) static inline double bytes_avx512_vnni(void) 
     return (double)PROBE_ROUNDS * 10 * 128 / (now_s() - start);
 #undef START
 #undef STEP
+}
+
+/* Tile products of bf16 on zeros, six sums in turn. Only after the level amx has been selected: the system wants to be
+ * asked for the tiles. */
+static inline double flops_tiles_bf16(void) {
+    struct {
+        uint8_t palette, start_row, zero[14];
+        uint16_t row_bytes[16];
+        uint8_t rows[16];
+    } __attribute__((aligned(64))) config = {.palette = 1};
+    for (int t = 0; t < 8; t++) {
+        config.row_bytes[t] = 64;
+        config.rows[t] = 16;
+    }
+    __asm__ volatile("ldtilecfg %0\n\ttilezero %%tmm6\n\ttilezero %%tmm7" ::"m"(config) : "memory");
+    double start = now_s();
+    for (int r = 0; r < PROBE_ROUNDS / 16; r++)
+        __asm__ volatile("tdpbf16ps %%tmm7, %%tmm6, %%tmm0\n\ttdpbf16ps %%tmm7, %%tmm6, %%tmm1\n\t"
+                         "tdpbf16ps %%tmm7, %%tmm6, %%tmm2\n\ttdpbf16ps %%tmm7, %%tmm6, %%tmm3\n\t"
+                         "tdpbf16ps %%tmm7, %%tmm6, %%tmm4\n\ttdpbf16ps %%tmm7, %%tmm6, %%tmm5" ::
+                             : "memory");
+    double rate = (double)(PROBE_ROUNDS / 16) * 6 * 16 * 16 * 64 / (now_s() - start);
+    __asm__ volatile("tilerelease" ::: "memory");
+    return rate;
 }
 
 __attribute__((target("avx2"))) static inline double bytes_avxvnni(void) {

@@ -120,7 +120,8 @@ enum { WEFT_ATTENTION_ROWS_MAX = 128, WEFT_ATTENTION_SCRATCH_BYTES = 1 << 20 };
 /* A run of 512 activations as int8 in groups of 32: x = q * scale of its group, scale = max|x| / 127, q rounded to
  * nearest. So a product differs from that of the f32 values by at most sum over groups of scale / 2 * sum |w|. A group
  * with a NaN or an infinity has scale NaN; one whose largest value is below WEFT_QUANT_LEAST counts as zeros. */
-enum { WEFT_QUANT_CHUNK = 512, WEFT_QUANT_GROUPS = 16, WEFT_PANEL_WIDTH = 16, WEFT_OPEN_BYTES = 20 << 10, WEFT_TILE_ROWS = 16 };
+enum { WEFT_QUANT_CHUNK = 512, WEFT_QUANT_GROUPS = 16, WEFT_PANEL_WIDTH = 16, WEFT_OPEN_BYTES = 20 << 10 };
+enum { WEFT_TILE_ROWS = 16, WEFT_TILES_OPEN_BYTES = 64 << 10 };
 enum { WEFT_RUN = 128, WEFT_RUN_TILE_ROWS = 14, WEFT_RUN_TILE_ROWS_MIN = 8 };
 #define WEFT_QUANT_LEAST 1e-35f
 typedef struct weft_quants {
@@ -198,14 +199,13 @@ typedef struct weft_kernels {
     /* Matrix tiles, where the level has them, for tiles_rows_min rows and more; 0: it has none. Weights and activations
      * are rounded to bf16 (half a unit in the last of 8 bits, 2^-8 of the value at most), sums are f32 over all of K.
      * tiles_pack: `rows` <= WEFT_TILE_ROWS rows of n <= WEFT_QUANT_CHUNK values; the rows that lack become zeros.
-     * tiles_open: chunk `chunk` of panel `panel`, or of rows 16 panel … of a matrix with `tiles`, at most WEFT_OPEN_BYTES.
-     * tiles_product: c[panels][row_tiles * WEFT_TILE_ROWS][16] (+)= for packed rows, a_tile bytes apart, and opened
-     * panels, WEFT_OPEN_BYTES apart; `groups` of 32 of k. All 64-aligned. */
+     * tiles_block: c[panels][row_tiles * WEFT_TILE_ROWS][16] = the product, over all of K, of `panels` panels from `panel`
+     * on, or of rows 16 panel … of a matrix with `tiles`, with packed rows, of which chunk i of tile t is at
+     * a + i * a_chunk + t * a_tile; `open` is room of WEFT_TILES_OPEN_BYTES. All 64-aligned. */
     int tiles_rows_min;
     void (*tiles_pack)(void *out, const float *x, int64_t x_stride, int rows, int64_t n);
-    void (*tiles_open)(void *out, const weft_matrix *w, int64_t panel, int64_t chunk);
-    void (*tiles_product)(float *c, const void *a, int64_t a_tile, int64_t row_tiles, const void *open, int panels,
-                          int groups, bool add);
+    void (*tiles_block)(float *c, const void *a, int64_t a_tile, int64_t a_chunk, int64_t row_tiles,
+                        const weft_matrix *w, int64_t panel, int panels, void *open);
 
     /* out = x / sqrt(mean(x^2) + eps) * weight; in place allowed. transformers' Qwen3VLTextRMSNorm. */
     void (*rms_norm)(float *out, const float *x, const float *weight, int64_t n, float eps);

@@ -1,10 +1,10 @@
 /* Products of many rows with packed weights where the level has matrix tiles (AMX): which part runs where.
  *
  * The activations are rounded once, chunk by chunk of 512 values of k, to tiles of 16 rows that all threads read. A
- * task is a block of panels and a part of the rows. For each chunk it opens the panels of the block (which then stay in
- * L2) and runs all its rows against them; the sums of the task stay in the thread's scratch until the last chunk.
- * Sizes: a block of 16 panels uses a tile of activations 16 times for each time that it comes from farther than L2,
- * whose bandwidth would bound narrower ones. Allocates nothing. */
+ * task is a block of panels and a part of the rows: the kernel takes it chunk by chunk and opens a pair of panels while it
+ * multiplies the one before. The sums of the task stay in the thread's scratch until the last chunk.
+ * Sizes: a block of 16 panels uses a tile of activations 8 times for each time that it comes from farther than L2,
+ * whose bandwidth would bound narrower ones; sums and two chunks of activations are 1.5 MiB. Allocates nothing. */
 #include "kernels/packed.h"
 #include "kernels/variants.h"
 
@@ -13,7 +13,7 @@ enum {
     PART_TILES_MAX = 32, /* 512 rows */
     SUMS_BYTES = BLOCK_PANELS_MAX * PART_TILES_MAX * WEFT_TILE_ROWS * WEFT_PANEL_WIDTH * 4,
     CHUNK_TILE_BYTES = WEFT_TILE_ROWS * WEFT_QUANT_CHUNK * 2, /* 16 rows of a chunk */
-    OWN_TILE_BYTES = WEFT_THREAD_SCRATCH_BYTES - SUMS_BYTES - BLOCK_PANELS_MAX * WEFT_OPEN_BYTES
+    OWN_TILE_BYTES = WEFT_THREAD_SCRATCH_BYTES - SUMS_BYTES - WEFT_TILES_OPEN_BYTES
 };
 
 typedef struct product {
@@ -52,13 +52,9 @@ static void pack_body(void *context, int64_t begin, int64_t end, int thread) {
 
 /* Row tiles [t0, t1) of the pass, panels [p0, p1). */
 static void block(const product *p, int64_t t0, int64_t t1, int64_t p0, int64_t p1, char *scratch) {
-    char *open = scratch;
-    float *sums = (float *)(scratch + BLOCK_PANELS_MAX * WEFT_OPEN_BYTES);
-    for (int64_t chunk = 0; chunk < p->chunks; chunk++) {
-        for (int64_t i = p0; i < p1; i++) p->kernels->tiles_open(open + (i - p0) * WEFT_OPEN_BYTES, p->w, i, chunk);
-        p->kernels->tiles_product(sums, p->tiles + (chunk * p->row_tiles + t0) * CHUNK_TILE_BYTES, CHUNK_TILE_BYTES,
-                                  t1 - t0, open, (int)(p1 - p0), weft_chunk_groups(p->w->cols, chunk), chunk > 0);
-    }
+    float *sums = (float *)(scratch + WEFT_TILES_OPEN_BYTES);
+    p->kernels->tiles_block(sums, p->tiles + t0 * CHUNK_TILE_BYTES, CHUNK_TILE_BYTES, p->row_tiles * CHUNK_TILE_BYTES,
+                            t1 - t0, p->w, p0, (int)(p1 - p0), scratch);
     int64_t stride = (t1 - t0) * WEFT_TILE_ROWS, first = p->m0 + t0 * WEFT_TILE_ROWS;
     int64_t rows = min64(stride, p->m1 - first);
     for (int64_t r = 0; r < rows; r++)

@@ -12,8 +12,8 @@
 #include "kernels/x86/avx512_packed.h"
 #include "kernels/x86/avx512_transpose.h"
 
-enum { CHUNK_TILES = WEFT_QUANT_GROUPS, OPEN_BYTES = CHUNK_TILES * TILE_BYTES };
-_Static_assert((int)OPEN_BYTES <= (int)WEFT_OPEN_BYTES, "an opened panel fits");
+enum { CHUNK_TILES = WEFT_QUANT_GROUPS, OPEN_BYTES = CHUNK_TILES * TILE_BYTES, RUN_GROUPS = 8 };
+_Static_assert(4 * (int)OPEN_BYTES <= (int)WEFT_TILES_OPEN_BYTES, "two pairs of opened panels fit");
 _Static_assert((int)WEFT_TILE_ROWS == (int)TILE_ROWS && (int)WEFT_PANEL_WIDTH * 4 == (int)TILE_ROW_BYTES,
                "a tile of sums is a panel wide");
 
@@ -59,77 +59,67 @@ WEFT_INLINE void open_step(uint8_t *out, bytes u, __m512 scale, __m512 min) {
     _mm512_storeu_si512(out + 64, bf16_pairs(_mm512_fmsub_ps(v2, scale, min), _mm512_fmsub_ps(v3, scale, min)));
 }
 
-WEFT_INLINE void open_panel(const int bits, const packed_scales kind, const int zero, uint8_t *out, const uint8_t *s,
-                            const uint8_t *q, int groups) {
-    for (int g = 0; g < groups; s += s_scale_bytes(kind))
-        for (int j = 0; j < s_scale_groups(kind); j++, g++, q += s_group_bytes(bits), out += TILE_BYTES) {
-            __m512 scale, min, scale_high, min_high;
-            scale_min(kind, zero, s, kind == SCALES_Q6 ? 2 * j : j, &scale, &min);
-            scale_high = scale;
-            min_high = min;
-            if (kind == SCALES_Q6) scale_min(kind, zero, s, 2 * j + 1, &scale_high, &min_high);
+/* Group g of all those of a panel. */
+WEFT_INLINE void open_packed(const int bits, const packed_scales kind, const int zero, uint8_t *out,
+                             const weft_matrix *w, int64_t panel, int64_t g) {
+    const uint8_t *s = weft_panel_scales(w, panel) + (size_t)(g / s_scale_groups(kind)) * s_scale_bytes(kind);
+    const uint8_t *q = weft_panel_quants(w, panel) + (size_t)g * s_group_bytes(bits);
+    const int j = (int)(g % s_scale_groups(kind));
+    __m512 scale, min, scale_high, min_high;
+    scale_min(kind, zero, s, kind == SCALES_Q6 ? 2 * j : j, &scale, &min);
+    scale_high = scale;
+    min_high = min;
+    if (kind == SCALES_Q6) scale_min(kind, zero, s, 2 * j + 1, &scale_high, &min_high);
 #pragma GCC unroll 4
-            for (int v = 0; v < 4; v++) {
-                bytes low, high;
-                if (bits == 8) {
-                    low = load(q + 64 * v);
-                    high = load(q + 64 * (v + 4));
-                } else {
-                    quants_45_6(bits, v, q, &low, &high);
-                }
-                open_step(out + 128 * v, low, scale, min);
-                open_step(out + 128 * (v + 4), high, scale_high, min_high);
-            }
+    for (int v = 0; v < 4; v++) {
+        bytes low, high;
+        if (bits == 8) {
+            low = load(q + 64 * v);
+            high = load(q + 64 * (v + 4));
+        } else {
+            quants_45_6(bits, v, q, &low, &high);
         }
+        open_step(out + 128 * v, low, scale, min);
+        open_step(out + 128 * (v + 4), high, scale_high, min_high);
+    }
 }
 
 /* 32 values of a row as bf16. */
 WEFT_INLINE bytes plain_run(weft_type type, const void *data) {
     if (type == WEFT_BF16) return load(data);
+    uint32_t bits[32];
     uint16_t run[32];
-    for (int i = 0; i < 32; i++) {
-        uint32_t bits;
-        float value;
-        if (type == WEFT_F16)
-            value = s_f16((const char *)data + 2 * i);
-        else
-            memcpy(&value, (const char *)data + 4 * i, 4);
-        memcpy(&bits, &value, 4);
-        run[i] = to_bf16(bits);
+    if (type == WEFT_F16) {
+        _mm512_storeu_ps(bits, halves16(data));
+        _mm512_storeu_ps(bits + 16, halves16((const uint8_t *)data + 32));
+    } else {
+        memcpy(bits, data, sizeof bits);
     }
+    for (int i = 0; i < 32; i++) run[i] = to_bf16(bits[i]);
     return load(run);
 }
 
 /* A matrix of plain values as it is stored, row after row. */
-static void open_plain(uint8_t *out, const weft_matrix *w, int64_t panel, int64_t chunk) {
-    int groups = weft_chunk_groups(w->cols, chunk);
+static void open_plain(uint8_t *out, const weft_matrix *w, int64_t panel, int64_t g) {
     int64_t first = panel * WEFT_PANEL_WIDTH, left = w->rows - first;
     size_t value = weft_type_block_bytes(w->type), row = (size_t)w->cols * value;
-    const char *data = (const char *)w->data + (size_t)first * row + (size_t)chunk * WEFT_QUANT_CHUNK * value;
-    for (int g = 0; g < groups; g++, out += TILE_BYTES, data += 32 * value) {
-        bytes v[16];
+    const char *data = (const char *)w->data + (size_t)first * row + (size_t)g * 32 * value;
+    bytes v[16];
 #pragma GCC unroll 16
-        for (int n = 0; n < 16; n++)
-            v[n] = n < left ? plain_run(w->type, data + (size_t)n * row) : _mm512_setzero_si512();
-        transpose16(v);
+    for (int n = 0; n < 16; n++)
+        v[n] = n < left ? plain_run(w->type, data + (size_t)n * row) : _mm512_setzero_si512();
+    transpose16(v);
 #pragma GCC unroll 16
-        for (int n = 0; n < 16; n++) _mm512_storeu_si512(out + 64 * n, v[n]);
-    }
+    for (int n = 0; n < 16; n++) _mm512_storeu_si512(out + 64 * n, v[n]);
 }
 
-static void tiles_open(void *out, const weft_matrix *w, int64_t panel, int64_t chunk) {
+static void open_group(uint8_t *out, const weft_matrix *w, int64_t panel, int64_t g) {
     if (!w->panels) {
-        open_plain(out, w, panel, chunk);
+        open_plain(out, w, panel, g);
         return;
     }
-    int groups = weft_chunk_groups(w->cols, chunk);
-    int64_t first = chunk * WEFT_QUANT_GROUPS;
-    const uint8_t *s = weft_panel_scales(w, panel), *q = weft_panel_quants(w, panel);
 #define OPEN_CASE(type, bits, kind, zero)                                                                              \
-    case type:                                                                                                         \
-        open_panel(bits, kind, zero, out, s + (size_t)(first / s_scale_groups(kind)) * s_scale_bytes(kind),            \
-                   q + (size_t)first * s_group_bytes(bits), groups);                                                   \
-        return;
+    case type: open_packed(bits, kind, zero, out, w, panel, g); return;
     switch (w->panel_type) {
         EACH_PACKED_TYPE(OPEN_CASE)
     default: return;
@@ -156,7 +146,7 @@ WEFT_INLINE void tile_block(const int rows, const int panels, float *c, int64_t 
     for (int g = 0; g < groups; g++, a += TILE_BYTES, b += TILE_BYTES) {
         TILE_LOAD(6, b);
         TILE_LOAD(4, a);
-        if (panels > 1) TILE_LOAD(7, b + WEFT_OPEN_BYTES);
+        if (panels > 1) TILE_LOAD(7, b + OPEN_BYTES);
         if (rows > 1) TILE_LOAD(5, a + a_tile);
         TILE_DOT_BF16(0, 4, 6);
         if (panels > 1) TILE_DOT_BF16(1, 4, 7);
@@ -169,23 +159,69 @@ WEFT_INLINE void tile_block(const int rows, const int panels, float *c, int64_t 
     if (rows > 1 && panels > 1) TILE_STORE(3, c1 + c_panel);
 }
 
-static void tiles_product(float *c, const void *a, int64_t a_tile, int64_t row_tiles, const void *open, int panels,
-                          int groups, bool add) {
-    int64_t c_panel = row_tiles * TILE_ROWS * WEFT_PANEL_WIDTH;
+/* One or two panels over a chunk. */
+typedef struct piece {
+    const weft_matrix *w;
+    int64_t panel, chunk;
+    int panels, groups;
+    uint8_t *open; /* [panels][OPEN_BYTES] */
+} piece;
+
+/* Units [from, to) of its panels x groups. */
+static void open_units(const piece *p, int from, int to) {
+    for (int i = from; i < to; i++) {
+        int panel = i / p->groups, g = i % p->groups;
+        open_group(p->open + panel * OPEN_BYTES + g * TILE_BYTES, p->w, p->panel + panel,
+                   p->chunk * WEFT_QUANT_GROUPS + g);
+    }
+}
+
+/* Piece n of a block: chunk by chunk through all pairs of panels; pieces are opened to two places in turn. */
+static piece piece_of(const weft_matrix *w, int64_t panel, int panels, void *open, int64_t n) {
+    int64_t pairs = (panels + 1) / 2, chunk = n / pairs;
+    int first = (int)(n % pairs) * 2;
+    return (piece){w, panel + first, chunk, panels - first > 1 ? 2 : 1, weft_chunk_groups(w->cols, chunk),
+                   (uint8_t *)open + n % 2 * 2 * OPEN_BYTES};
+}
+
+static void any_block(int rows, int panels, float *c, int64_t c_panel, const char *a, int64_t a_tile, const uint8_t *b,
+                      int groups, bool add) {
+    if (rows > 1 && panels > 1)
+        tile_block(2, 2, c, c_panel, a, a_tile, (const char *)b, groups, add);
+    else if (panels > 1)
+        tile_block(1, 2, c, c_panel, a, a_tile, (const char *)b, groups, add);
+    else if (rows > 1)
+        tile_block(2, 1, c, c_panel, a, a_tile, (const char *)b, groups, add);
+    else
+        tile_block(1, 1, c, c_panel, a, a_tile, (const char *)b, groups, add);
+}
+
+/* A pair of panels meets all rows, 256 of k at a time: then the pair (16 KiB) stays in L1 while the activations pass, 16
+ * KiB a block of 32 tile products. Between the blocks the vector unit, idle otherwise, opens the next pair, and the next
+ * chunk of the activations is asked for, which would come from L3 at a rate below that of the products. */
+static void tiles_block(float *c, const void *a, int64_t a_tile, int64_t a_chunk, int64_t row_tiles,
+                        const weft_matrix *w, int64_t panel, int panels, void *open) {
+    int64_t c_panel = row_tiles * TILE_ROWS * WEFT_PANEL_WIDTH, pairs = (panels + 1) / 2, row_pairs = (row_tiles + 1) / 2;
+    int64_t pieces = pairs * weft_chunk_count(w->cols);
+    piece now = piece_of(w, panel, panels, open, 0);
+    open_units(&now, 0, now.panels * now.groups);
     tiles_configure();
-    for (int p = 0; p < panels; p += 2, c += 2 * c_panel) {
-        const char *b = (const char *)open + (size_t)p * WEFT_OPEN_BYTES, *rows = a;
-        float *to = c;
-        int64_t t = 0;
-        if (panels - p > 1) {
-            for (; t + 2 <= row_tiles; t += 2, rows += 2 * a_tile, to += 2 * TILE_ROWS * WEFT_PANEL_WIDTH)
-                tile_block(2, 2, to, c_panel, rows, a_tile, b, groups, add);
-            if (t < row_tiles) tile_block(1, 2, to, c_panel, rows, a_tile, b, groups, add);
-        } else {
-            for (; t + 2 <= row_tiles; t += 2, rows += 2 * a_tile, to += 2 * TILE_ROWS * WEFT_PANEL_WIDTH)
-                tile_block(2, 1, to, c_panel, rows, a_tile, b, groups, add);
-            if (t < row_tiles) tile_block(1, 1, to, c_panel, rows, a_tile, b, groups, add);
+    for (int64_t n = 0; n < pieces; n++) {
+        piece next = piece_of(w, panel, panels, open, n + 1);
+        int units = n + 1 < pieces ? next.panels * next.groups : 0, parts = now.groups > RUN_GROUPS ? 2 : 1;
+        int64_t blocks = parts * row_pairs, lines = n + pairs < pieces ? row_tiles * a_tile / 64 : 0;
+        const char *rows = (const char *)a + now.chunk * a_chunk, *ahead = rows + a_chunk;
+        int64_t line = lines * (n % pairs) / pairs, share = lines / (pairs * blocks) + 1, last = lines * (n % pairs + 1) / pairs;
+        for (int64_t i = 0; i < blocks; i++) {
+            int64_t t = i % row_pairs * 2;
+            int g = (int)(i / row_pairs) * RUN_GROUPS, groups = now.groups - g < RUN_GROUPS ? now.groups - g : RUN_GROUPS;
+            any_block(row_tiles - t > 1 ? 2 : 1, now.panels,
+                      c + n % pairs * 2 * c_panel + t * TILE_ROWS * WEFT_PANEL_WIDTH, c_panel,
+                      rows + t * a_tile + g * TILE_BYTES, a_tile, now.open + g * TILE_BYTES, groups, now.chunk > 0 || g > 0);
+            open_units(&next, (int)(units * i / blocks), (int)(units * (i + 1) / blocks));
+            for (int64_t until = line + share; line < until && line < last; line++) __builtin_prefetch(ahead + 64 * line, 0, 2);
         }
+        now = next;
     }
     tiles_release();
 }
@@ -196,8 +232,7 @@ void weft_kernels_fill_amx(weft_kernels *table) {
     table->level = "amx";
     table->tiles_rows_min = TILE_ROWS;
     table->tiles_pack = tiles_pack;
-    table->tiles_open = tiles_open;
-    table->tiles_product = tiles_product;
+    table->tiles_block = tiles_block;
     weft_amx_fill_attention(table);
 }
 #endif
