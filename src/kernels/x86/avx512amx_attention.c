@@ -8,10 +8,10 @@
  * earlier pages until scores outgrow it by 2^8, so that the sums of values stay as they are in most pages. All of the
  * softmax runs down the columns, sixteen rows side by side.
  *
- * Rows go in blocks of 32. While the tile unit works on the scores of the next block and the values of the last one, the
- * vector unit works on the softmax of the block between them and on the values of the next page: `turn` gives them out
- * in turns short enough for both to lie within what the CPU looks ahead. A unit of each, at heads of 128 dimensions:
- * eight byte products (128 cycles) or sixteen of bf16 (256); some 400 vector instructions (200).
+ * Rows go in blocks of 32. While the tile unit works on the values of the last block and the scores of the next, the
+ * vector unit works on the softmax of the block between them and on the values of the next page. `turn` deals out both in
+ * small pieces, so that the CPU, which looks some 500 instructions ahead, always has some of each: four tile products (64
+ * cycles), then one or two pieces of 140 to 200 vector instructions (70 to 100 cycles at two a cycle).
  *
  * No memory but the task's scratch. Tiles are configured for the length of a task. */
 #if defined(__x86_64__)
@@ -28,7 +28,8 @@ enum {
     TERMS_MAX = 2,
     BLOCK_TILES = 2, /* of sixteen rows */
     COLUMNS_MAX = BLOCK_TILES * TERMS_MAX,
-    STEP_KEYS = 32, /* of a product with values: a tile of weights has 16 pairs of keys */
+    STEP_KEYS = 32,  /* of a product with values: a tile of weights has 16 pairs of keys */
+    PIECE_KEYS = 16, /* of weights made at a time */
     KEY_STEPS = PAGE / STEP_KEYS,
     STEP_DIMS = TILE_ROW_BYTES, /* of a product with keys */
     DIM_STEPS = DIM_MAX / STEP_DIMS,
@@ -52,6 +53,7 @@ typedef struct amx_state {
     float sums[ROW_TILES][DIM_TILES][TILE_WORDS];                       /* [dim][row]: values, weighted */
     float key_scales[2][PAGE], value_scales[2][PAGE];                   /* by page */
     float query_scales[ROWS_MAX], reference[ROWS_MAX], total[ROWS_MAX], visible[ROWS_MAX];
+    float largest[TILE_ROWS];                 /* scores of the rows at hand, without their scale */
     float scales[2][BLOCK_TILES * TILE_ROWS]; /* by item: what scores have yet to be multiplied with */
     float shrink[2][BLOCK_TILES * TILE_ROWS]; /* by item: what the sums have to be multiplied with before … */
     uint8_t wide[2][WIDE_BYTES];              /* keys and values of 4 bits, widened */
@@ -169,9 +171,9 @@ static void start_values(amx_state *s, int64_t page) {
     s->asked[0] = s->asked[1] = 0;
 }
 
-/* Unit i of a page's values: sixteen dims of 32 keys, turned. What lies past a row is another's, or scales: finite as
+/* Piece i of a page's values: sixteen dims of 32 keys, turned. What lies past a row is another's, or scales: finite as
  * bytes, and nobody takes what comes of it. Also asks for a share of the next keys and of the values after these. */
-static void open_values(amx_state *s, int64_t page, int i) {
+static void open_piece(amx_state *s, int64_t page, int i) {
     const weft_attention_task *t = s->task;
     int steps = page_steps(s, page), step = i % steps, tile = i / steps, dim = t->head_dim;
     const int8_t *from = s->page_values + (size_t)step * STEP_KEYS * (size_t)dim + (size_t)tile * TILE_ROWS;
@@ -201,123 +203,111 @@ static void open_values(amx_state *s, int64_t page, int i) {
 
 /* Tiles 0 … 3 are sums, 4 and 5 keys or values, 6 and 7 queries or weights: two by two loads one tile for each product. */
 
-WEFT_INLINE void score_product(const int columns, float *c0, float *c1, const int8_t *keys, int64_t dim,
-                               const uint8_t *q0, const uint8_t *q1, int steps) {
+/* 64 dims of 32 keys with one or two columns of queries, `below` being the second sixteen keys. */
+WEFT_INLINE void score_step(const int columns, const int8_t *keys, int64_t dim, const uint8_t *q0, const uint8_t *q1) {
     const int8_t *below = keys + TILE_ROWS * dim;
-    TILE_ZERO(0);
-    TILE_ZERO(2);
-    if (columns > 1) TILE_ZERO(1);
-    if (columns > 1) TILE_ZERO(3);
-    for (int i = 0; i < steps; i++, keys += STEP_DIMS, below += STEP_DIMS, q0 += TILE_BYTES, q1 += TILE_BYTES) {
-        TILE_LOAD(6, q0);
-        TILE_LOAD_ROWS(4, keys, dim);
-        if (columns > 1) TILE_LOAD(7, q1);
-        TILE_LOAD_ROWS(5, below, dim);
-        TILE_DOT_I8(0, 4, 6);
-        if (columns > 1) TILE_DOT_I8(1, 4, 7);
-        TILE_DOT_I8(2, 5, 6);
-        if (columns > 1) TILE_DOT_I8(3, 5, 7);
-    }
-    TILE_STORE(0, c0);
-    TILE_STORE(2, c0 + TILE_WORDS);
-    if (columns > 1) TILE_STORE(1, c1);
-    if (columns > 1) TILE_STORE(3, c1 + TILE_WORDS);
+    TILE_LOAD(6, q0);
+    TILE_LOAD_ROWS(4, keys, dim);
+    if (columns > 1) TILE_LOAD(7, q1);
+    TILE_LOAD_ROWS(5, below, dim);
+    TILE_DOT_I8(0, 4, 6);
+    if (columns > 1) TILE_DOT_I8(1, 4, 7);
+    TILE_DOT_I8(2, 5, 6);
+    if (columns > 1) TILE_DOT_I8(3, 5, 7);
 }
 
-static int score_units(const amx_state *s, int64_t item) {
-    return (block_tiles(s, item) * s->terms + 1) / 2 * page_steps(s, page_of(s, item));
+/* Pieces of an item's scores: for each 32 keys with two columns, which are two terms of the same rows or two tiles of
+ * rows, all steps of the dims. */
+static int score_pieces(const amx_state *s, int64_t item) {
+    return (block_tiles(s, item) * s->terms + 1) / 2 * page_steps(s, page_of(s, item)) * s->dim_steps;
 }
 
-/* Unit i of an item's scores: 32 keys with two columns, which are two terms of the same rows or two tiles of rows. */
-static void scores_of(amx_state *s, int64_t item, int i) {
-    int steps = page_steps(s, page_of(s, item)), key = i % steps * STEP_KEYS, column = i / steps * 2;
-    int columns = block_tiles(s, item) * s->terms, tile = (int)(item % s->blocks) * BLOCK_TILES;
+static void score_piece(amx_state *s, int64_t item, int i) {
+    int step = i % s->dim_steps, steps = page_steps(s, page_of(s, item)), key = i / s->dim_steps % steps * STEP_KEYS;
+    int column = i / s->dim_steps / steps * 2, next = column + 1;
+    int columns = block_tiles(s, item) * s->terms - column, tile = (int)(item % s->blocks) * BLOCK_TILES;
     int64_t dim = s->task->head_dim;
-    const int8_t *keys = s->keys + key * dim;
-    float *to = s->scores[item % 2][column] + key * TILE_ROWS;
-    const uint8_t *q = s->queries[tile + column / s->terms][column % s->terms][0];
-    if (columns - column > 1) {
-        int next = column + 1;
-        score_product(2, to, to + PAGE * TILE_ROWS, keys, dim, q,
-                      s->queries[tile + next / s->terms][next % s->terms][0], s->dim_steps);
-    } else {
-        score_product(1, to, to, keys, dim, q, q, s->dim_steps);
-    }
-}
-
-/* sums (+)= values times weights; `terms` runs over the values again with the second terms of the weights. */
-WEFT_INLINE void value_product(const int dims, const int rows, float *c0, float *c1, const uint8_t *values,
-                               const uint8_t *w0, const uint8_t *w1, int steps, int terms, bool add) {
-    if (add) {
-        TILE_LOAD(0, c0);
-        if (rows > 1) TILE_LOAD(1, c1);
-        if (dims > 1) TILE_LOAD(2, c0 + TILE_WORDS);
-        if (dims > 1 && rows > 1) TILE_LOAD(3, c1 + TILE_WORDS);
-    } else {
+    const int8_t *keys = s->keys + key * dim + step * STEP_DIMS;
+    const uint8_t *q = s->queries[tile + column / s->terms][column % s->terms][step];
+    if (step == 0) {
         TILE_ZERO(0);
-        if (rows > 1) TILE_ZERO(1);
-        if (dims > 1) TILE_ZERO(2);
-        if (dims > 1 && rows > 1) TILE_ZERO(3);
+        TILE_ZERO(1);
+        TILE_ZERO(2);
+        TILE_ZERO(3);
     }
-    for (int term = 0; term < terms; term++)
-        for (int i = 0; i < steps; i++) {
-            const uint8_t *v = values + i * TILE_BYTES;
-            int64_t w = (term * KEY_STEPS + i) * TILE_BYTES;
-            TILE_LOAD(6, w0 + w);
-            TILE_LOAD(4, v);
-            if (rows > 1) TILE_LOAD(7, w1 + w);
-            if (dims > 1) TILE_LOAD(5, v + KEY_STEPS * TILE_BYTES);
-            TILE_DOT_BF16(0, 4, 6);
-            if (rows > 1) TILE_DOT_BF16(1, 4, 7);
-            if (dims > 1) TILE_DOT_BF16(2, 5, 6);
-            if (dims > 1 && rows > 1) TILE_DOT_BF16(3, 5, 7);
-        }
-    TILE_STORE(0, c0);
-    if (rows > 1) TILE_STORE(1, c1);
-    if (dims > 1) TILE_STORE(2, c0 + TILE_WORDS);
-    if (dims > 1 && rows > 1) TILE_STORE(3, c1 + TILE_WORDS);
-}
-
-static int value_units(const amx_state *s) {
-    return (s->dim_tiles + 1) / 2;
-}
-
-/* Unit i of an item's values: 32 dims of all its rows over all keys of the page. */
-static void values_of(amx_state *s, int64_t item, int i) {
-    int tile = (int)(item % s->blocks) * BLOCK_TILES, rows = block_tiles(s, item), first = 2 * i;
-    int64_t page = page_of(s, item);
-    int dims = s->dim_tiles - first > 1 ? 2 : 1, steps = page_steps(s, page);
-    for (int u = 0; page > 0 && u < rows; u++) {
-        if (!s->grown[item % 2][u]) continue;
-        vf shrink = vf_load(s->shrink[item % 2] + u * TILE_ROWS);
-        float *sums = s->sums[tile + u][first];
-        for (int j = 0; j < dims * TILE_WORDS; j += VF) vf_store(sums + j, vf_mul(vf_load(sums + j), shrink));
-    }
-    float *c0 = s->sums[tile][first], *c1 = rows > 1 ? s->sums[tile + 1][first] : c0;
-    const uint8_t *values = s->values[page % 3][first][0];
-    const uint8_t *w0 = s->weights[item % 2][0][0], *w1 = s->weights[item % 2][1][0];
-    if (rows > 1 && dims > 1)
-        value_product(2, 2, c0, c1, values, w0, w1, steps, s->terms, page > 0);
-    else if (rows > 1)
-        value_product(1, 2, c0, c1, values, w0, w1, steps, s->terms, page > 0);
-    else if (dims > 1)
-        value_product(2, 1, c0, c1, values, w0, w1, steps, s->terms, page > 0);
+    if (columns > 1)
+        score_step(2, keys, dim, q, s->queries[tile + next / s->terms][next % s->terms][step]);
     else
-        value_product(1, 1, c0, c1, values, w0, w1, steps, s->terms, page > 0);
+        score_step(1, keys, dim, q, q);
+    if (step < s->dim_steps - 1) return;
+    float *to = s->scores[item % 2][column] + key * TILE_ROWS;
+    TILE_STORE(0, to);
+    TILE_STORE(2, to + TILE_WORDS);
+    if (columns > 1) TILE_STORE(1, to + PAGE * TILE_ROWS);
+    if (columns > 1) TILE_STORE(3, to + PAGE * TILE_ROWS + TILE_WORDS);
+}
+
+/* Two tiles of dims with two of rows over 32 keys. */
+static void value_step(const uint8_t *v0, const uint8_t *v1, const uint8_t *w0, const uint8_t *w1) {
+    TILE_LOAD(6, w0);
+    TILE_LOAD(4, v0);
+    if (w1) TILE_LOAD(7, w1);
+    if (v1) TILE_LOAD(5, v1);
+    TILE_DOT_BF16(0, 4, 6);
+    if (w1) TILE_DOT_BF16(1, 4, 7);
+    if (v1) TILE_DOT_BF16(2, 5, 6);
+    if (v1 && w1) TILE_DOT_BF16(3, 5, 7);
+}
+
+/* Pieces of an item's values: for each 32 dims all its rows and, step by step, the keys of the page, which meet the second
+ * terms of the weights after the first. */
+static int value_pieces(const amx_state *s, int64_t item) {
+    return (s->dim_tiles + 1) / 2 * s->terms * page_steps(s, page_of(s, item));
+}
+
+static void value_piece(amx_state *s, int64_t item, int i) {
+    int64_t page = page_of(s, item);
+    int steps = page_steps(s, page), part = i % (s->terms * steps), step = part % steps;
+    int first = i / (s->terms * steps) * 2, weight = part / steps * KEY_STEPS + step;
+    int tile = (int)(item % s->blocks) * BLOCK_TILES;
+    bool two_rows = block_tiles(s, item) > 1, two_dims = s->dim_tiles - first > 1;
+    float *c0 = s->sums[tile][first], *c1 = s->sums[tile + two_rows][first];
+    if (part == 0 && page == 0) {
+        TILE_ZERO(0);
+        TILE_ZERO(1);
+        TILE_ZERO(2);
+        TILE_ZERO(3);
+    } else if (part == 0) {
+        for (int u = 0; u <= two_rows; u++) {
+            if (!s->grown[item % 2][u]) continue;
+            vf shrink = vf_load(s->shrink[item % 2] + u * TILE_ROWS);
+            float *sums = u ? c1 : c0;
+            for (int j = 0; j < (1 + two_dims) * TILE_WORDS; j += VF) vf_store(sums + j, vf_mul(vf_load(sums + j), shrink));
+        }
+        TILE_LOAD(0, c0);
+        if (two_rows) TILE_LOAD(1, c1);
+        if (two_dims) TILE_LOAD(2, c0 + TILE_WORDS);
+        if (two_dims && two_rows) TILE_LOAD(3, c1 + TILE_WORDS);
+    }
+    value_step(s->values[page % 3][first][step], two_dims ? s->values[page % 3][first + 1][step] : NULL,
+               s->weights[item % 2][0][weight], two_rows ? s->weights[item % 2][1][weight] : NULL);
+    if (part < s->terms * steps - 1) return;
+    TILE_STORE(0, c0);
+    if (two_rows) TILE_STORE(1, c1);
+    if (two_dims) TILE_STORE(2, c0 + TILE_WORDS);
+    if (two_dims && two_rows) TILE_STORE(3, c1 + TILE_WORDS);
 }
 
 /* ---- softmax ---- */
 
-/* Sums of bytes to scores in place, without the scale of the row; the reference follows where they outgrow it. */
-WEFT_INLINE void softmax_first(const int terms, const bool masked, amx_state *s, int64_t item, int u) {
+/* Sums of bytes to scores in place, 32 keys from `first` on, without the scale of the row; the largest of each row. */
+WEFT_INLINE void softmax_scores(const int terms, const bool masked, amx_state *s, int64_t item, int u, int first) {
     const vf nothing = vf_set(-__builtin_inff());
     int row = ((int)(item % s->blocks) * BLOCK_TILES + u) * TILE_ROWS;
-    int keys = page_steps(s, page_of(s, item)) * STEP_KEYS;
-    float *column = s->scores[item % 2][u * terms];
+    float *at = s->scores[item % 2][u * terms] + first * TILE_ROWS;
     const float *key_scales = s->key_scales[page_of(s, item) % 2];
-    vf seen = vf_load(s->visible + row), max0 = nothing, max1 = nothing;
-    for (int key = 0; key < keys; key += 2) { /* a NaN is no maximum, but makes its own row's sum one */
-        float *at = column + key * TILE_ROWS;
+    vf seen = vf_load(s->visible + row), max0 = first ? vf_load(s->largest) : nothing, max1 = nothing;
+    for (int key = first; key < first + STEP_KEYS; key += 2, at += 2 * VF) {
         vf a = vi_to_f32(vi_load(at)), b = vi_to_f32(vi_load(at + VF));
         if (terms > 1) {
             a = vf_fma(a, vf_set(TERM_BASE), vi_to_f32(vi_load(at + PAGE * TILE_ROWS)));
@@ -331,15 +321,22 @@ WEFT_INLINE void softmax_first(const int terms, const bool masked, amx_state *s,
         }
         vf_store(at, a);
         vf_store(at + VF, b);
-        max0 = vf_max(a, max0);
+        max0 = vf_max(a, max0); /* a NaN is no maximum, but makes its own row's total one */
         max1 = vf_max(b, max1);
     }
+    vf_store(s->largest, vf_max(max0, max1));
+}
+
+/* With the largest of all keys at hand: the reference follows where scores have outgrown it. */
+static void softmax_reference(amx_state *s, int64_t item, int u, int keys) {
+    int row = ((int)(item % s->blocks) * BLOCK_TILES + u) * TILE_ROWS;
     vf before = vf_load(s->reference + row), scale = vf_load(s->query_scales + row);
-    vf max = vf_max(vf_mul(vf_max(max0, max1), scale), vf_set(LEAST_SCORE)); /* finite where nothing is seen */
+    vf max = vf_max(vf_mul(vf_load(s->largest), scale), vf_set(LEAST_SCORE)); /* finite where nothing is seen */
     bool grown = s->grown[item % 2][u] = vf_largest(vf_sub(max, before)) > GROWTH;
     if (grown) max = vf_if_less(vf_add(before, vf_set(GROWTH)), max, max, before); /* a row's numbers are its own */
     if (!grown) max = before;
-    if (vf_largest(vf_abs(max)) > FUSED_SCORE_MAX) scale = round_huge_scores(column, TILE_ROWS, keys, scale, max);
+    if (vf_largest(vf_abs(max)) > FUSED_SCORE_MAX)
+        scale = round_huge_scores(s->scores[item % 2][u * s->terms], TILE_ROWS, keys, scale, max);
     vf_store(s->scales[item % 2] + u * TILE_ROWS, scale);
     if (!grown) return;
     vf shrink = v_exp2_down(vf_sub(before, max));
@@ -368,20 +365,21 @@ WEFT_INLINE vi upper_half(vi v) {
     return vi_and(v, vi_set((int)0xFFFF0000));
 }
 
-/* Step i of an item's weights: 32 keys to pairs of neighbours, a tile for each term. */
-WEFT_INLINE void softmax_second(const int terms, const bool masked, amx_state *s, int64_t item, int u, int i) {
+/* Scores to weights: sixteen keys from `start` on, pairs of neighbours, half a tile for each term. */
+WEFT_INLINE void softmax_weights(const int terms, const bool masked, amx_state *s, int64_t item, int u, int start) {
     int row = ((int)(item % s->blocks) * BLOCK_TILES + u) * TILE_ROWS;
-    const float *column = s->scores[item % 2][u * terms] + i * STEP_KEYS * TILE_ROWS;
-    const float *value_scales = s->value_scales[page_of(s, item) % 2] + i * STEP_KEYS;
-    uint8_t *first = s->weights[item % 2][u][i], *second = s->weights[item % 2][u][KEY_STEPS + i];
+    const float *column = s->scores[item % 2][u * terms] + start * TILE_ROWS;
+    const float *value_scales = s->value_scales[page_of(s, item) % 2] + start;
+    uint8_t *first = s->weights[item % 2][u][start / STEP_KEYS] + start % STEP_KEYS / 2 * TILE_ROW_BYTES;
+    uint8_t *second = first + KEY_STEPS * TILE_BYTES;
     vf scale = vf_load(s->scales[item % 2] + u * TILE_ROWS), below = vf_sub(vf_zero(), vf_load(s->reference + row));
     vf total0 = vf_load(s->total + row), total1 = vf_zero(), seen = vf_load(s->visible + row);
 #pragma GCC unroll 2
-    for (int key = 0; key < STEP_KEYS; key += 2, first += TILE_ROW_BYTES, second += TILE_ROW_BYTES) {
+    for (int key = 0; key < PIECE_KEYS; key += 2, first += TILE_ROW_BYTES, second += TILE_ROW_BYTES) {
         vf p = weight_exp2(terms, vf_fma(vf_load(column + key * TILE_ROWS), scale, below));
         vf q = weight_exp2(terms, vf_fma(vf_load(column + (key + 1) * TILE_ROWS), scale, below));
         if (masked) {
-            int at = i * STEP_KEYS + key;
+            int at = start + key;
             p = vf_if_less(vf_set((float)at), seen, p, vf_zero());
             q = vf_if_less(vf_set((float)(at + 1)), seen, q, vf_zero());
         }
@@ -399,27 +397,30 @@ WEFT_INLINE void softmax_second(const int terms, const bool masked, amx_state *s
     vf_store(s->total + row, vf_add(total0, total1));
 }
 
-static int softmax_units(const amx_state *s, int64_t item) {
-    return block_tiles(s, item) * (1 + page_steps(s, page_of(s, item)));
+/* Pieces of an item's softmax: for each tile of rows the scores, then the weights. */
+static int softmax_pieces(const amx_state *s, int64_t item) {
+    return block_tiles(s, item) * page_steps(s, page_of(s, item)) * (1 + STEP_KEYS / PIECE_KEYS);
 }
 
-WEFT_INLINE void softmax_unit(const int terms, const bool masked, amx_state *s, int64_t item, int i) {
-    int parts = 1 + page_steps(s, page_of(s, item)), u = i / parts, part = i % parts;
-    if (part == 0)
-        softmax_first(terms, masked, s, item, u);
+WEFT_INLINE void any_softmax_piece(const int terms, const bool masked, amx_state *s, int64_t item, int i) {
+    int steps = page_steps(s, page_of(s, item)), pieces = steps * (1 + STEP_KEYS / PIECE_KEYS);
+    int u = i / pieces, piece = i % pieces;
+    if (piece < steps)
+        softmax_scores(terms, masked, s, item, u, piece * STEP_KEYS);
     else
-        softmax_second(terms, masked, s, item, u, part - 1);
+        softmax_weights(terms, masked, s, item, u, (piece - steps) * PIECE_KEYS);
+    if (piece == steps - 1) softmax_reference(s, item, u, steps * STEP_KEYS);
 }
 
-static void softmax_of(amx_state *s, int64_t item, int i) {
+static void softmax_piece(amx_state *s, int64_t item, int i) {
     if (s->terms > 1 && s->masked)
-        softmax_unit(2, true, s, item, i);
+        any_softmax_piece(2, true, s, item, i);
     else if (s->terms > 1)
-        softmax_unit(2, false, s, item, i);
+        any_softmax_piece(2, false, s, item, i);
     else if (s->masked)
-        softmax_unit(1, true, s, item, i);
+        any_softmax_piece(1, true, s, item, i);
     else
-        softmax_unit(1, false, s, item, i);
+        any_softmax_piece(1, false, s, item, i);
 }
 
 /* ---- the task ---- */
@@ -434,28 +435,28 @@ static void turn(amx_state *s, int64_t now, int64_t items) {
     if (now + 1 < items && (now + 1) % s->blocks == 0) start_keys(s, page_of(s, now + 1));
     if (keys > 0) {
         if (block == 0) start_values(s, page + 1);
-        int units = s->dim_tiles * page_steps(s, page + 1);
-        opened = (int)(units * block / shares);
-        open_until = (int)(units * (block + 1) / shares);
+        int pieces = s->dim_tiles * page_steps(s, page + 1);
+        opened = (int)(pieces * block / shares);
+        open_until = (int)(pieces * (block + 1) / shares);
     }
     if (softmax && block == 0) {
         s->masked = s->least < (page + 1) * PAGE;
         if (s->masked) rows_visible(s->task, s->visible, s->row_tiles * TILE_ROWS, page * PAGE, page_keys(s, page));
     }
-    int values = now > 0 ? value_units(s) : 0, scores = now + 1 < items ? score_units(s, now + 1) : 0;
-    int weights = softmax ? softmax_units(s, now) : 0;
-    int tile_units = values + scores, vector_units = weights + open_until - opened, done = 0;
-    for (int i = 0; i <= vector_units; i++) {
-        for (; done < tile_units && (done * vector_units <= i * tile_units || i == vector_units); done++) {
+    int values = now > 0 ? value_pieces(s, now - 1) : 0, scores = now + 1 < items ? score_pieces(s, now + 1) : 0;
+    int weights = softmax ? softmax_pieces(s, now) : 0;
+    int tile_pieces = values + scores, vector_pieces = weights + open_until - opened, done = 0;
+    for (int i = 0; i <= vector_pieces; i++) {
+        for (; done < tile_pieces && (done * vector_pieces <= i * tile_pieces || i == vector_pieces); done++) {
             if (done < values)
-                values_of(s, now - 1, done);
+                value_piece(s, now - 1, done);
             else
-                scores_of(s, now + 1, done - values);
+                score_piece(s, now + 1, done - values);
         }
         if (i < weights)
-            softmax_of(s, now, i);
-        else if (i < vector_units)
-            open_values(s, page + 1, opened + i - weights);
+            softmax_piece(s, now, i);
+        else if (i < vector_pieces)
+            open_piece(s, page + 1, opened + i - weights);
     }
 }
 
