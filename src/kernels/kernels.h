@@ -223,9 +223,9 @@ typedef struct weft_kernels {
     void (*kv_store)(void *slab, weft_kv_format format, int head_dim, int row, const float *x);
     /* Slabs of 4 bits are read as rows of 8 bits (kv_rows.h). For formats of 8 and 4 bits, queries may be rounded to 15
      * bits of their row's maximum (to 7 bits with VNNI, where the task is coarse and has more than eight rows), and with
-     * more than eight rows probabilities to 15 bits of the largest of their page. With AMX, from 16 rows on: queries the
-     * same, probabilities times the scales of their values to bf16 in two terms (each is off by at most 2^-16 of itself),
-     * in one where the task is coarse (2^-8); so a mean of values by as much of the largest of them. */
+     * more than eight rows probabilities to 15 bits of the largest of their page. With AMX and more than eight rows:
+     * queries the same, probabilities times the scales of their values to bf16 in two terms (each is off by at most 2^-16
+     * of itself), in one where the task is coarse (2^-8); so a mean of values by as much of the largest of them. */
     void (*attention)(const weft_attention_task *task);
 } weft_kernels;
 

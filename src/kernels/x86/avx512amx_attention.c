@@ -24,7 +24,7 @@
 #include "kernels/x86/avx512_transpose.h"
 
 enum {
-    ROWS_MIN = 16, /* below, opening the values of a page costs more than the products save */
+    ROWS_MIN = 9, /* below, the level underneath streams keys and values as they come from memory */
     TERMS_MAX = 2,
     BLOCK_TILES = 2, /* of sixteen rows */
     COLUMNS_MAX = BLOCK_TILES * TERMS_MAX,
