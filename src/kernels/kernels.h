@@ -108,6 +108,7 @@ typedef struct weft_attention_task {
     int64_t kv_stride; /* floats between rows, for WEFT_KV_F32 only (views of larger arrays); head_dim otherwise */
     float scale;
     bool coarse; /* over pages of 8 and 4 bits: queries may be rounded to 7 bits, probabilities to 8 bits of themselves */
+    bool coarse_weights; /* over such pages: probabilities may be rounded to 8 bits of the largest of their page, up or down in fixed turns */
     void *scratch; /* WEFT_ATTENTION_SCRATCH_BYTES, 64-aligned, of the calling thread */
     /* [rows] or NULL. Where it is given, the pages are a part of what a row sees: `visible` counts from their beginning
      * and may be zero or less, and log_sums[r] becomes the log of the sum of exponentials of the row's scores

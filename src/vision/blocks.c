@@ -211,6 +211,7 @@ static void attention_body(void *context, int64_t begin, int64_t end, int thread
             .kv_stride = 2 * s->hidden,
             .scale = 1.0f / sqrtf((float)s->head_dim),
             .coarse = true, /* beside the rounding of the tower's matrices */
+            .coarse_weights = true,
             .scratch = weft_compute_scratch(run->compute, thread),
         };
         run->kernels->attention(&task);

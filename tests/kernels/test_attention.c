@@ -161,6 +161,7 @@ static void check_case(const weft_kernels *k, uint64_t *seed, weft_kv_format for
                                 .kv_stride = stride,
                                 .scale = scale,
                                 .coarse = testing_random(seed) % 2 == 0,
+                                .coarse_weights = testing_random(seed) % 3 == 0,
                                 .scratch = aligned_alloc(64, WEFT_ATTENTION_SCRATCH_BYTES)};
     memset(task.scratch, 0xFF, WEFT_ATTENTION_SCRATCH_BYTES);
     k->attention(&task);
@@ -177,6 +178,9 @@ static void check_case(const weft_kernels *k, uint64_t *seed, weft_kv_format for
     if (bytes && task.coarse && rows > 8 && (tiles || dim % 32 == 0) && (strstr(k->level, "vnni") || strcmp(k->level, "amx") == 0))
         tolerance += 4e-3 * (double)range;
     if (bytes && task.coarse && tiles) tolerance += 0x1p-8;
+    /* coarse weights are off by up to 1/254 of the largest of their page each, one up and the next down: of values within 1 and at
+     * random, a page's sum is off by sqrt(128 / 12) / 254 of the largest weight at most, five times that at the worst */
+    if (bytes && task.coarse_weights && rows > 8 && strstr(k->level, "vnni")) tolerance += 5 * sqrt(128 / 12.0) / 254 / sqrt(3);
     /* four bits are widened to eight, with a rounding of 1/254 of the row's maximum */
     if (weft_kv_part(format, 0) == WEFT_KV_Q4) tolerance += 4e-3 * (double)range;
     if (weft_kv_part(format, 1) == WEFT_KV_Q4) tolerance += 5e-3;
@@ -261,6 +265,46 @@ static void check_extremes(const weft_kernels *k, uint64_t *seed, int rows, bool
     }
 }
 
+/* Weights of which each is nothing beside the largest of its page, and all are most of what there is: one key of each page with score 0 and
+ * value 0, all others with a score of -6.3 (1/545, under half a step of eight bits) and value 1. */
+static void check_small_weights(const weft_kernels *k) {
+    enum { DIM = 64, KEYS = 1024, ROWS = 20 };
+    static float q[ROWS][DIM], out[ROWS][DIM];
+    const float *q_rows[ROWS];
+    float *out_rows[ROWS], row[DIM];
+    int64_t visible[ROWS];
+    size_t slab = weft_kv_slab_bytes(WEFT_KV_Q8, DIM);
+    uint8_t *pages = aligned_alloc(64, 2 * KEYS / 128 * slab);
+    const void *keys[KEYS / 128], *values[KEYS / 128];
+    for (int i = 0; i < KEYS; i++) {
+        uint8_t *page = pages + (size_t)(i / 128) * 2 * slab;
+        keys[i / 128] = page;
+        values[i / 128] = page + slab;
+        bool large = i % 128 == 77;
+        for (int side = 0; side < 2; side++) {
+            for (int d = 0; d < DIM; d++) row[d] = side ? (float)!large : large ? 0 : d == 0 ? -6.3f : 0;
+            reference()->kv_store(page + (side ? slab : 0), WEFT_KV_Q8, DIM, i % 128, row);
+        }
+    }
+    for (int r = 0; r < ROWS; r++) {
+        memset(q[r], 0, sizeof q[r]);
+        q[r][0] = 1;
+        q_rows[r] = q[r];
+        out_rows[r] = out[r];
+        visible[r] = KEYS;
+    }
+    weft_attention_task task = {.out = out_rows, .q = q_rows, .rows = ROWS, .head_dim = DIM, .visible = visible, .format = WEFT_KV_Q8,
+                                .k_pages = keys, .v_pages = values, .kv_stride = DIM, .scale = 1, .coarse = true, .coarse_weights = true,
+                                .scratch = aligned_alloc(64, WEFT_ATTENTION_SCRATCH_BYTES)};
+    k->attention(&task);
+    double small = 127 * exp(-6.3), want = small / (1 + small), worst = 0;
+    for (int r = 0; r < ROWS; r++)
+        for (int d = 0; d < DIM; d++) worst = fmax(worst, fabs((double)out[r][d] - want));
+    CHECK_MSG(worst < 0.01, "%s: many small weights are %g of %g off", k->level, worst, want);
+    free(task.scratch);
+    free(pages);
+}
+
 int main(void) {
     static const weft_kv_format formats[] = {WEFT_KV_F32, WEFT_KV_F16, WEFT_KV_Q8, WEFT_KV_Q8Q4, WEFT_KV_Q4};
     static const int dims[] = {8, 12, 16, 24, 31, 64, 72, 80, 100, 128, 192, 256};
@@ -277,6 +321,7 @@ int main(void) {
             check_case(tables[i], &seed, format, dim, count, keys[testing_random(&seed) % 10], stride,
                        round % 7 == 0 ? 20.0f : 2.0f);
         }
+        check_small_weights(tables[i]);
         for (int coarse = 0; coarse < 2; coarse++) {
             check_extremes(tables[i], &seed, 9, coarse);
             check_extremes(tables[i], &seed, 50, coarse);

@@ -6,7 +6,11 @@
  *
  * Rounding. Queries are rounded to 15 bits of their row's maximum (7 bits for products of bytes); keys and
  * values enter as stored. Probabilities, times the scales of their values, are rounded to 15 bits of the largest of
- * their row in their page. No sum leaves 31 bits: 127 * 32767 * 256 for a score, 127 * 32767 * 128 for values. */
+ * their row in their page. No sum leaves 31 bits: 127 * 32767 * 256 for a score, 127 * 32767 * 128 for values.
+ *
+ * Where the task allows it (coarse_weights) and there are products of bytes, probabilities are bytes too, in fours of neighbouring
+ * keys. A fixed threshold would drop all that are below 1/510 of the largest, which together may be much: each key has a threshold of its own, spread evenly
+ * over the step (ordered dither, as of printed greys), so that what many small ones weigh stays right on average. */
 
 enum { HALF_MAX = DIM_MAX / 2 };
 
@@ -15,11 +19,12 @@ typedef struct pairs_state {
     float scores[PAGE * ROWS_MAX];             /* [key][width]; then pairs of weights [key / 2][width] */
     int32_t page[PAGE * HALF_MAX];             /* keys [key][half], or values [key / 2][padded], as pairs */
     float values[ROWS_MAX * DIM_MAX];          /* [rows][padded] */
-    float key_scales[PAGE], value_scales[PAGE], weight_scales[PAGE];
+    float key_scales[PAGE], value_scales[PAGE], weight_scales[PAGE], dither[PAGE];
     int32_t key_starts[PAGE];                  /* what sums of scores start from: less what the bias of queries adds */
     float query_scales[ROWS_MAX], visible[ROWS_MAX], max[ROWS_MAX], sum[ROWS_MAX], shrink[ROWS_MAX], gain[ROWS_MAX];
     int width, half, padded;
     bool bytes;                                /* scores by products of bytes, keys read in place */
+    bool byte_weights;                         /* values by products of bytes: weights and values in fours of keys */
 } pairs_state;
 _Static_assert(sizeof(pairs_state) <= STATE_BYTES, "the scratch holds the state of a tile");
 
@@ -72,8 +77,19 @@ WEFT_INLINE void score_tile(const bool bytes, const int rows, const int nv, floa
 #undef STORE
 }
 
+#ifdef HAVE_DOT4
+#define VALUE_DOT(i)                                                                                                   \
+    if (rows > i) {                                                                                                    \
+        vi factor = vi_spread(a + i * a_m);                                                                            \
+        c##i##_0 = bytes ? vi_dot4(c##i##_0, factor, b0) : vi_dot2(c##i##_0, factor, b0);                              \
+        if (nv > 1) c##i##_1 = bytes ? vi_dot4(c##i##_1, factor, b1) : vi_dot2(c##i##_1, factor, b1);                  \
+    }
+#else
+#define VALUE_DOT PAIR_DOT
+#endif
+
 /* values[i][…] = values[i][…] * shrink[i] + sum * gain[i] */
-WEFT_INLINE void value_tile(const int rows, const int nv, float *values, int64_t ldc, const int32_t *a, int64_t a_k,
+WEFT_INLINE void value_tile(const bool bytes, const int rows, const int nv, float *values, int64_t ldc, const int32_t *a, int64_t a_k,
                             int64_t a_m, const int32_t *b, int64_t ldb, int64_t k, const float *shrink,
                             const float *gain) {
 #define STORE(i)                                                                                                       \
@@ -83,7 +99,8 @@ WEFT_INLINE void value_tile(const int rows, const int nv, float *values, int64_t
         vf_store(row, vf_fma(vi_to_f32(c##i##_0), factor, vf_mul(vf_load(row), keep)));                                \
         if (nv > 1) vf_store(row + VF, vf_fma(vi_to_f32(c##i##_1), factor, vf_mul(vf_load(row + VF), keep)));          \
     }
-    PAIR_TILE(FROM_ZERO, PAIR_DOT, STORE)
+    (void)bytes;
+    PAIR_TILE(FROM_ZERO, VALUE_DOT, STORE)
 #undef STORE
 }
 
@@ -126,22 +143,33 @@ static void byte_scores(const weft_attention_task *t, pairs_state *s, const void
 }
 #endif
 
-static void pair_values(pairs_state *s, int m, int pairs) {
+WEFT_INLINE void page_values(const bool bytes, pairs_state *s, int m, int steps) {
     int64_t width = s->width, padded = s->padded;
     const int32_t *weights = (const int32_t *)s->scores;
     for (int col = 0; col < padded; col += 2 * VF) {
 #define TILE(height)                                                                                                   \
     case height:                                                                                                       \
         if (padded - col >= 2 * VF)                                                                                    \
-            value_tile(height, 2, s->values + i * padded + col, padded, weights + i, width, 1, s->page + col, padded,  \
-                       pairs, s->shrink + i, s->gain + i);                                                             \
+            value_tile(bytes, height, 2, s->values + i * padded + col, padded, weights + i, width, 1, s->page + col, padded,  \
+                       steps, s->shrink + i, s->gain + i);                                                             \
         else                                                                                                           \
-            value_tile(height, 1, s->values + i * padded + col, padded, weights + i, width, 1, s->page + col, padded,  \
-                       pairs, s->shrink + i, s->gain + i);                                                             \
+            value_tile(bytes, height, 1, s->values + i * padded + col, padded, weights + i, width, 1, s->page + col, padded,  \
+                       steps, s->shrink + i, s->gain + i);                                                             \
         break;
         ROW_BLOCKS(m, TILE)
 #undef TILE
     }
+}
+
+/* What m rows of weights take from the page, `keys` keys of it. */
+static void add_values(pairs_state *s, int m, int keys) {
+#ifdef HAVE_DOT4
+    if (s->byte_weights) {
+        page_values(true, s, m, (keys + 3) / 4);
+        return;
+    }
+#endif
+    page_values(false, s, m, (keys + 1) / 2);
 }
 
 /* ---- rows to pairs ---- */
@@ -149,6 +177,13 @@ static void pair_values(pairs_state *s, int m, int pairs) {
 WEFT_INLINE vi pair_of(vi low, vi high) {
     return vi_or(vi_and(low, vi_set(0xFFFF)), vi_left(high, 16));
 }
+
+#ifdef HAVE_DOT4
+/* Lowest bytes of four vectors, whose other bytes are zero. */
+WEFT_INLINE vi four_of(vi a, vi b, vi c, vi d) {
+    return vi_or(vi_or(a, vi_left(b, 8)), vi_or(vi_left(c, 16), vi_left(d, 24)));
+}
+#endif
 
 /* Row `key` of a slab as int8 with zeros up to `length` values, and its scale. In place when nothing is to be added. */
 WEFT_INLINE const int8_t *page_bytes(const weft_attention_task *t, const void *slab, int key, int length, int8_t *room,
@@ -191,31 +226,49 @@ static void pair_keys(const weft_attention_task *t, pairs_state *s, const void *
     }
 }
 
-/* Also prepares weight_scales: what makes 32767 of the largest scale. Returns the factor that undoes it. A value whose
- * scale is not finite counts as zero, so that it cannot reach rows that do not see it. */
-static float pair_page_values(const weft_attention_task *t, pairs_state *s, const void *slab, int keys) {
-    int8_t room[2][2 * DIM_MAX] = {{0}}, nothing[DIM_MAX + VF] = {0};
+/* weight_scales: what makes `top` of the largest scale of a value. Returns the factor that undoes it. A value whose scale is not
+ * finite counts as zero, so that it cannot reach rows that do not see it. */
+static float scale_weights(pairs_state *s, int keys, float top) {
     float largest = 0;
-    for (int key = 0; key < keys; key += 2) {
-        const int8_t *low = page_bytes(t, slab, key, s->padded, room[0], &s->value_scales[key]), *high = nothing;
-        if (key + 1 < keys)
-            high = page_bytes(t, slab, key + 1, s->padded, room[1], &s->value_scales[key + 1]);
-        else
-            s->value_scales[key + 1] = 0;
-        int32_t *out = s->page + key / 2 * s->padded;
-        for (int d = 0; d < s->padded; d += VF) vi_store(out + d, pair_of(vi_i8(low + d), vi_i8(high + d)));
-    }
     for (int key = 0; key < keys; key++) {
         float scale = s->value_scales[key];
         if (scale > largest && scale <= 3e38f) largest = scale;
     }
-    float inverse = largest > 1e-30f ? 32767.0f / largest : 0;
-    for (int key = 0; key < (keys + 1) / 2 * 2; key++) {
+    float inverse = largest > 1e-30f ? top / largest : 0;
+    for (int key = 0; key < keys; key++) {
         float scale = s->value_scales[key];
         s->weight_scales[key] = scale <= largest ? scale * inverse : 0;
     }
-    return largest / 32767.0f;
+    return largest / top;
 }
+
+enum { WEIGHT_TOP = 32767, BYTE_WEIGHT_TOP = 254 }; /* a byte may be rounded up by less than one */
+
+static float pair_page_values(const weft_attention_task *t, pairs_state *s, const void *slab, int keys) {
+    int8_t room[2][2 * DIM_MAX] = {{0}}, nothing[DIM_MAX + VF] = {0};
+    for (int key = 0; key < keys; key += 2) {
+        const int8_t *low = page_bytes(t, slab, key, s->padded, room[0], &s->value_scales[key]), *high = nothing;
+        if (key + 1 < keys) high = page_bytes(t, slab, key + 1, s->padded, room[1], &s->value_scales[key + 1]);
+        int32_t *out = s->page + key / 2 * s->padded;
+        for (int d = 0; d < s->padded; d += VF) vi_store(out + d, pair_of(vi_i8(low + d), vi_i8(high + d)));
+    }
+    return scale_weights(s, keys, WEIGHT_TOP);
+}
+
+#ifdef HAVE_DOT4
+static float byte_page_values(const weft_attention_task *t, pairs_state *s, const void *slab, int keys) {
+    int8_t room[4][2 * DIM_MAX] = {{0}}, nothing[DIM_MAX + VF] = {0};
+    for (int key = 0; key < keys; key += 4) {
+        const int8_t *row[4] = {nothing, nothing, nothing, nothing};
+        for (int i = 0; i < 4 && key + i < keys; i++)
+            row[i] = page_bytes(t, slab, key + i, s->padded, room[i], &s->value_scales[key + i]);
+        int32_t *out = s->page + key / 4 * s->padded;
+        for (int d = 0; d < s->padded; d += VF)
+            vi_store(out + d, four_of(vi_u8(row[0] + d), vi_u8(row[1] + d), vi_u8(row[2] + d), vi_u8(row[3] + d)));
+    }
+    return scale_weights(s, keys, BYTE_WEIGHT_TOP);
+}
+#endif
 
 /* ---- softmax ---- */
 
@@ -224,14 +277,64 @@ WEFT_INLINE vi weight_pair(vf low, vf high) {
     return vi_or(vi_round(low), vi_left(vi_round(high), 16));
 }
 
-/* Scores [keys][width] to pairs of integer weights, relative to the maximum of the page; keeps the running maximum and
+/* Probabilities at `score` and the rows of keys after it, to weights. Adds them to *sum. */
+#define PROBABILITY(i) v_exp2_down(vf_fma(vf_load(score + (i) * width), scale, below))
+WEFT_INLINE void pair_weights(pairs_state *s, int32_t *weights, const float *score, int64_t width, int keys, vf scale, vf below, vf *sum) {
+    int key = 0;
+    for (; key + 2 <= keys; key += 2, score += 2 * width) {
+        vf p0 = PROBABILITY(0), p1 = PROBABILITY(1);
+        *sum = vf_add(*sum, vf_add(p0, p1));
+        vi_store(weights + key / 2 * width, weight_pair(vf_mul(p0, vf_set(s->weight_scales[key])),
+                                                        vf_mul(p1, vf_set(s->weight_scales[key + 1]))));
+    }
+    if (key < keys) {
+        vf p = PROBABILITY(0);
+        *sum = vf_add(*sum, p);
+        vi_store(weights + key / 2 * width, vi_round(vf_mul(p, vf_set(s->weight_scales[key]))));
+    }
+}
+
+#ifdef HAVE_DOT4
+WEFT_INLINE vi byte_weight(const pairs_state *s, vf probability, int key) {
+    return vi_round(vf_fma(probability, vf_set(s->weight_scales[key]), vf_set(s->dither[key])));
+}
+
+WEFT_INLINE void byte_weights(pairs_state *s, int32_t *weights, const float *score, int64_t width, int keys, vf scale, vf below, vf *sum) {
+    int key = 0;
+    for (; key + 4 <= keys; key += 4, score += 4 * width) {
+        vf p0 = PROBABILITY(0), p1 = PROBABILITY(1), p2 = PROBABILITY(2), p3 = PROBABILITY(3);
+        *sum = vf_add(*sum, vf_add(vf_add(p0, p1), vf_add(p2, p3)));
+        vi_store(weights + key / 4 * width, four_of(byte_weight(s, p0, key), byte_weight(s, p1, key + 1),
+                                                    byte_weight(s, p2, key + 2), byte_weight(s, p3, key + 3)));
+    }
+    if (key == keys) return;
+    vi last[4] = {vi_set(0), vi_set(0), vi_set(0), vi_set(0)};
+    for (int i = 0; key + i < keys; i++) {
+        vf p = PROBABILITY(i);
+        *sum = vf_add(*sum, p);
+        last[i] = byte_weight(s, p, key + i);
+    }
+    vi_store(weights + key / 4 * width, four_of(last[0], last[1], last[2], last[3]));
+}
+
+/* The number of each key with its bits reversed: neighbours are far apart, and every part of the step has as many. */
+static void spread_dither(pairs_state *s) {
+    for (int key = 0; key < PAGE; key++) {
+        int reversed = 0;
+        for (int bit = 1; bit < PAGE; bit *= 2) reversed = 2 * reversed + !!(key & bit);
+        s->dither[key] = ((float)reversed + 0.5f) / PAGE - 0.5f; /* nothing stays nothing: it is less than a half */
+    }
+}
+#endif
+
+/* Scores [keys][width] to integer weights, relative to the maximum of the page; keeps the running maximum and
  * sum. `factor` is what one unit of a weight stands for. */
 static void pair_softmax(pairs_state *s, int keys, bool masked, float factor) {
     const vf nothing = vf_set(-__builtin_inff());
     int width = s->width;
     for (int r = 0; r < width; r += VF) {
         float *column = s->scores + r;
-        int32_t *weights = (int32_t *)s->scores + r; /* pair i takes the place of row i, which has been read by then */
+        int32_t *weights = (int32_t *)s->scores + r; /* pair or four i takes the place of row i, which has been read by then */
         vf seen = vf_load(s->visible + r), before = vf_load(s->max + r), largest = nothing, sum = vf_zero();
         vf scale = vf_load(s->query_scales + r);
         for (int key = 0; key < keys; key++) { /* a NaN is no maximum, but makes its own row's sum one */
@@ -245,20 +348,12 @@ static void pair_softmax(pairs_state *s, int keys, bool masked, float factor) {
         vf max = vf_max(vf_mul(largest, scale), vf_set(LEAST_SCORE)); /* finite where nothing is seen */
         if (vf_largest(vf_abs(max)) > FUSED_SCORE_MAX) scale = round_huge_scores(column, width, keys, scale, max);
         const vf below = vf_sub(vf_zero(), max);
-#define PROBABILITY(key) v_exp2_down(vf_fma(vf_load(column + (key) * width), scale, below))
-        int key = 0;
-        for (; key + 2 <= keys; key += 2) {
-            vf p0 = PROBABILITY(key), p1 = PROBABILITY(key + 1);
-            sum = vf_add(sum, vf_add(p0, p1));
-            vi_store(weights + key / 2 * width, weight_pair(vf_mul(p0, vf_set(s->weight_scales[key])),
-                                                            vf_mul(p1, vf_set(s->weight_scales[key + 1]))));
-        }
-        if (key < keys) {
-            vf p = PROBABILITY(key);
-            sum = vf_add(sum, p);
-            vi_store(weights + key / 2 * width, vi_round(vf_mul(p, vf_set(s->weight_scales[key]))));
-        }
-#undef PROBABILITY
+#ifdef HAVE_DOT4
+        if (s->byte_weights)
+            byte_weights(s, weights, column, width, keys, scale, below, &sum);
+        else
+#endif
+            pair_weights(s, weights, column, width, keys, scale, below, &sum);
         vf all = vf_max(before, max), shrink = v_exp2_down(vf_sub(before, all)), gain = v_exp2_down(vf_sub(max, all));
         vf_store(s->shrink + r, shrink);
         vf_store(s->gain + r, vf_mul(gain, vf_set(factor)));
@@ -266,6 +361,8 @@ static void pair_softmax(pairs_state *s, int keys, bool masked, float factor) {
         vf_store(s->max + r, all);
     }
 }
+
+#undef PROBABILITY
 
 /* ---- the tile ---- */
 
@@ -309,6 +406,13 @@ static void score_page(const weft_attention_task *t, pairs_state *s, const void 
     pair_scores(s, keys);
 }
 
+static float page_to_values(const weft_attention_task *t, pairs_state *s, const void *slab, int keys) {
+#ifdef HAVE_DOT4
+    if (s->byte_weights) return byte_page_values(t, s, slab, keys);
+#endif
+    return pair_page_values(t, s, slab, keys);
+}
+
 static void attend_pairs(const weft_attention_task *t) {
     pairs_state *s = t->scratch;
     int64_t visible = 0;
@@ -317,8 +421,10 @@ static void attend_pairs(const weft_attention_task *t) {
     s->half = ((t->head_dim + 1) / 2 + VF - 1) / VF * VF;
 #ifdef HAVE_DOT4
     s->bytes = t->coarse && t->head_dim % (4 * VF) == 0;
+    s->byte_weights = t->coarse_weights;
+    if (s->byte_weights) spread_dither(s);
 #else
-    s->bytes = false;
+    s->bytes = s->byte_weights = false;
 #endif
     if (!s->bytes) memset(s->key_starts, 0, sizeof s->key_starts);
     for (int r = 0; r < s->width; r++) {
@@ -336,9 +442,10 @@ static void attend_pairs(const weft_attention_task *t) {
     for (int64_t first = 0; first < visible; first += PAGE) {
         int keys = visible - first < PAGE ? (int)(visible - first) : PAGE;
         score_page(t, s, read_page(t, 0, first / PAGE, keys), keys);
-        float factor = pair_page_values(t, s, read_page(t, 1, first / PAGE, keys), keys);
+        const void *values = read_page(t, 1, first / PAGE, keys);
+        float factor = page_to_values(t, s, values, keys);
         pair_softmax(s, keys, rows_visible(t, s->visible, s->width, first, keys), factor);
-        pair_values(s, t->rows, (keys + 1) / 2);
+        add_values(s, t->rows, keys);
     }
     tile_finish(t, s->values, s->padded, s->max, s->sum, 0.693147180559945309f);
 }
