@@ -155,7 +155,7 @@ SMOKE = Plan("smoke", Shape(vision_hidden=64, vision_layers=4, vision_heads=1, v
 # The Thinking checkpoint: the Instruct one's eyes as they are, its decoder taught to speak before it answers.
 LAST = LONG.phases[-1]
 THINKING = dataclasses.replace(LONG, name="thinking", phases=(
-    Phase("think", 400, (), LAST.mixes, turns=LOOK * 4 + CLIPS + LOOK * 3 + RECALL, rate=2e-3, vision_rate=0.0, auxiliary=0.0, cells=256, texts=6,
+    Phase("think", 700, (), LAST.mixes, turns=(LOOK + CLIPS + RECALL) * 3 + LOOK, rate=2e-3, vision_rate=0.0, auxiliary=0.0, cells=256, texts=6, scenes=0.25,
           acts=LAST.acts, chinese=LAST.chinese, blur=LAST.blur, filler=LAST.filler, stored=LAST.stored, favour=("relation", "count"), think=1.0),
 ), seed=2, warm=20, source="../../models/tiny/instruct", falls=True)
 SMOKE_THINKING = dataclasses.replace(THINKING, name="smoke-thinking", shape=SMOKE.shape, pages=SMOKE.pages, source="../smoke/instruct", warm=2, save_every=2, phases=(
