@@ -330,7 +330,7 @@ def examine(answerer, count: int, seed: int = SEED, show: int = 0, kinds=None, p
         for text, wanted, got in shown[row][:show]:
             thought = "" if got.reasoning is None else f" | thought {got.reasoning!r}"
             print(f"{row} | {text} | wanted {wanted!r} | got {str(got)!r}{thought}")
-    return {row: {**{k: round(float(np.mean(v)), 3) for k, v in f.items()}, "n": len(next(iter(f.values())))}
+    return {row: {**{k: round(float(np.mean(v)), 3) for k, v in f.items()}, "n": max(map(len, f.values()))}
             for row, f in sorted(figures.items())}
 
 
