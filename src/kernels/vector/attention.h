@@ -51,11 +51,13 @@ WEFT_INLINE vf kv_vector_n(const weft_kv_format format, const void *slab, int64_
     return vf_i8(bytes);
 }
 
-/* out[keys][padded] = the page as f32, zeros past dim. */
+/* out[keys][padded] = the page as f32, zeros past dim. A value whose scale is not finite counts as zero, as in attention_pairs.h: times the
+ * weight of a row that does not see it, zero, it would be NaN. */
 WEFT_INLINE void page_convert(const weft_kv_format format, float *out, int padded, const void *slab, int64_t stride,
-                              int dim, int keys) {
+                              int dim, int keys, bool values) {
     for (int key = 0; key < keys; key++, out += padded) {
-        vf scale = vf_set(format == WEFT_KV_Q8 ? kv_scales(slab, dim)[key] : 1.0f);
+        float unit = format == WEFT_KV_Q8 ? kv_scales(slab, dim)[key] : 1.0f;
+        vf scale = vf_set(values && !(__builtin_fabsf(unit) <= 3e38f) ? 0 : unit);
         int d = 0;
         for (; d + VF <= dim; d += VF) {
             vf v = kv_vector(format, slab, stride, key, d);
@@ -69,7 +71,7 @@ WEFT_INLINE void page_convert(const weft_kv_format format, float *out, int padde
 }
 
 /* The page as f32 rows of *stride floats, readable in whole vectors: in place when it is so already. */
-static const float *page_rows(const weft_attention_task *t, const void *slab, int keys, float *scratch,
+static const float *page_rows(const weft_attention_task *t, const void *slab, int keys, bool values, float *scratch,
                               int64_t *stride) {
     int dim = t->head_dim, padded = (dim + VF - 1) / VF * VF;
     if (t->format == WEFT_KV_F32 && dim == padded) {
@@ -78,11 +80,11 @@ static const float *page_rows(const weft_attention_task *t, const void *slab, in
     }
     *stride = padded;
     if (t->format == WEFT_KV_F32)
-        page_convert(WEFT_KV_F32, scratch, padded, slab, t->kv_stride, dim, keys);
+        page_convert(WEFT_KV_F32, scratch, padded, slab, t->kv_stride, dim, keys, values);
     else if (t->format == WEFT_KV_F16)
-        page_convert(WEFT_KV_F16, scratch, padded, slab, dim, dim, keys);
+        page_convert(WEFT_KV_F16, scratch, padded, slab, dim, dim, keys, values);
     else
-        page_convert(WEFT_KV_Q8, scratch, padded, slab, dim, dim, keys);
+        page_convert(WEFT_KV_Q8, scratch, padded, slab, dim, dim, keys, values);
     return scratch;
 }
 
@@ -187,7 +189,7 @@ static void attend_tile(const weft_attention_task *t) {
     for (int64_t first = 0; first < visible; first += PAGE) {
         int keys = visible - first < PAGE ? (int)(visible - first) : PAGE;
         int64_t stride;
-        const float *rows = page_rows(t, read_page(t, 0, first / PAGE, keys), keys, s->page, &stride);
+        const float *rows = page_rows(t, read_page(t, 0, first / PAGE, keys), keys, false, s->page, &stride);
         product(s->scores, s->width, rows, 1, stride, s->queries, s->width, t->head_dim, keys, s->width, false);
         tile_softmax(s, keys, rows_visible(t, s->visible, s->width, first, keys));
         for (int r = 0; first > 0 && r < t->rows; r++) {
@@ -196,7 +198,7 @@ static void attend_tile(const weft_attention_task *t) {
             for (int d = 0; d < s->padded; d += VF)
                 vf_store(values + d, vf_mul(vf_load(values + d), vf_set(s->shrink[r])));
         }
-        rows = page_rows(t, read_page(t, 1, first / PAGE, keys), keys, s->page, &stride);
+        rows = page_rows(t, read_page(t, 1, first / PAGE, keys), keys, true, s->page, &stride);
         product(s->values, s->padded, s->scores, s->width, 1, rows, stride, keys, t->rows, s->padded, first > 0);
     }
     tile_finish(t, s->values, s->padded, s->max, s->sum, 1);
