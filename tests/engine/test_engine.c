@@ -113,7 +113,8 @@ static void on_other(void *context) {
     atomic_store(&seen_last, atomic_load(&background_events));
 }
 
-static void test_background(const weft_model *model) {
+/* False: the background request came to its end before the other began, which a busy machine may cause; nothing was seen then. */
+static bool test_background(const weft_model *model) {
     weft_error err;
     weft_engine *engine = NULL;
     weft_engine_options options = {.threads = 2};
@@ -136,10 +137,12 @@ static void test_background(const weft_model *model) {
     int before = atomic_load(&seen_last);
     do weft_request_poll(background, 20000, &event);
     while (event.kind == WEFT_EVENT_CONTENT && atomic_load(&background_events) <= before + 5);
-    CHECK_INT(event.kind, WEFT_EVENT_CONTENT); /* and goes on */
+    bool ended = event.kind == WEFT_EVENT_DONE;
+    if (!ended) CHECK_INT(event.kind, WEFT_EVENT_CONTENT); /* and goes on */
     weft_request_free(other);
     weft_request_free(background);
     weft_engine_destroy(engine);
+    return !ended;
 }
 
 static void expect_refused(weft_engine *engine, const char *json, weft_status want, const char *part) {
@@ -192,7 +195,9 @@ int main(void) {
     if (!model) return testing_summary();
     test_sharing(model);
     test_cancel(model);
-    test_background(model);
+    bool went_on = false;
+    for (int i = 0; i < 10 && !went_on; i++) went_on = test_background(model);
+    CHECK(went_on);
     test_refusals(model);
     weft_model_close(model);
     return testing_summary();
