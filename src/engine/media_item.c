@@ -75,6 +75,19 @@ static weft_status wait_for(weft_media_reader *reader, weft_media_item *item, in
     return status;
 }
 
+/* The size of the item's first file, a picture, into the session's image; its pixels stay undecoded. */
+static weft_status measure_first_file(weft_media_reader *reader, int wait_ms, weft_media_item *item, bool *ready, weft_error *err) {
+    if (!item->working) {
+        int fd;
+        WEFT_TRY(open_file(item, 0, false, &fd, err));
+        weft_status status = weft_media_image_begin(reader->session, fd, true, err);
+        close_file(item);
+        if (status != WEFT_OK) return status;
+        item->working = true;
+    }
+    return wait_for(reader, item, wait_ms, ready, err);
+}
+
 /* ---- pictures --------------------------------------------------------------------------------------------------- */
 
 /* The grid that a picture of this size will have. */
@@ -91,15 +104,7 @@ static weft_status measure_image(const weft_model *model, weft_media_reader *rea
         *ready = true;
         return plan_image(model, item, page->width, page->height, err);
     }
-    if (!item->working) {
-        int fd;
-        WEFT_TRY(open_file(item, 0, false, &fd, err));
-        weft_status status = weft_media_image_begin(reader->session, fd, true, err);
-        close_file(item);
-        if (status != WEFT_OK) return status;
-        item->working = true;
-    }
-    WEFT_TRY(wait_for(reader, item, wait_ms, ready, err));
+    WEFT_TRY(measure_first_file(reader, wait_ms, item, ready, err));
     if (!*ready) return WEFT_OK;
     const weft_image *image = weft_media_image(reader->session);
     item->decoded_bytes = image->width * image->height * 3;
@@ -188,15 +193,7 @@ static weft_status measure_clip(const weft_model *model, weft_media_reader *read
 
 /* A clip given as a list of pictures: they are taken as sampled already, `fps` of them a second, all of the first one's size. */
 static weft_status measure_frame_list(const weft_model *model, weft_media_reader *reader, int wait_ms, weft_media_item *item, bool *ready, weft_error *err) {
-    if (!item->working) {
-        int fd;
-        WEFT_TRY(open_file(item, 0, false, &fd, err));
-        weft_status status = weft_media_image_begin(reader->session, fd, true, err);
-        close_file(item);
-        if (status != WEFT_OK) return status;
-        item->working = true;
-    }
-    WEFT_TRY(wait_for(reader, item, wait_ms, ready, err));
+    WEFT_TRY(measure_first_file(reader, wait_ms, item, ready, err));
     if (!*ready) return WEFT_OK;
     const weft_image *image = weft_media_image(reader->session);
     return plan_clip(model, item, item->part.file_count, image->full_width, image->full_height, NULL, err);
