@@ -61,7 +61,7 @@ export const Mark = ({ size = 24 }) => html`
 /** Which icon stands for a kind of sample task. @param {string} kind */
 export function kindIcon(kind) {
   const known = /** @type {Record<string, string>} */ ({
-    html: "code", code: "code", find: "box", ground: "box", box: "box", point: "point", count: "point",
+    html: "code", code: "code", find: "box", ground: "box", box: "box", locate: "box", "all boxes": "box", list: "form", point: "point", count: "point",
     json: "form", form: "form", ocr: "form", read: "form", video: "film", when: "film", click: "point",
   });
   return known[kind] ?? "chat";
