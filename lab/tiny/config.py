@@ -34,6 +34,7 @@ SMALL = {(160, 160): 4, (192, 160): 3, (160, 192): 2, (192, 128): 2, (128, 192):
 FULL = {(256, 256): 4, (288, 224): 3, (320, 256): 3, (256, 320): 1, (256, 224): 2, (224, 256): 1}       # 56 to 80
 LITTLE = {(192, 160): 2, (224, 160): 3, (192, 192): 2, (256, 160): 2, (256, 192): 2}      # screens of few things
 CROP = (128, 96)
+LINES = {(128, 96): 2, (160, 96): 3, (192, 96): 3, (192, 64): 2, (160, 64): 2, (224, 64): 2, (256, 64): 1}     # lessons in reading: a line or two
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Mix:
     kinds: dict
     sizes: dict
     weight: float = 1.0
+    written: bool = True             # such scenes are also told as text
 
 
 @dataclass(frozen=True)
@@ -137,10 +139,14 @@ LONG = Plan("long", Shape(), (
     Phase("ground", 820, (), (Mix(SHAPES, SMALL, 3), Mix(SCREENS, LITTLE, 2)),
           turns=((("look", 1), ("crops", 3), ("see", 1)), (("look", 1), ("crops", 3), ("see", 1)), (("look", 1), ("crops", 2), ("recall", 1))),
           rate=2e-3, cells=224, texts=5, auxiliary=0.5, level=(0.5, 0.9), warm=40, stored=0.15, favour=("place", "locate")),
-    # Pages and documents come from the browser's store alone.
-    Phase("screens", 12000, (), (Mix(SHAPES, SMALL, 1.2), Mix(SCREENS, LITTLE, 2.5), Mix({"shapes": 0.5, **SCREENS}, FULL, 2), Mix({"page": 1, "document": 1}, {}, 3)),
+    Phase("screens", 6300, (), (Mix(SHAPES, SMALL, 1.2), Mix(SCREENS, LITTLE, 2.5), Mix({"shapes": 0.5, **SCREENS}, FULL, 2), Mix({"page": 1, "document": 1}, {}, 3)),
           turns=((("look", 2), ("crops", 2)), (("look", 2), ("crops", 2)), (("look", 1), ("clips", 1), ("crops", 2)), (("look", 1), ("recall", 1), ("crops", 2)), (("look", 1), ("recall", 1), ("crops", 2))),
           rate=1e-3, cells=256, texts=8, scenes=0.3, auxiliary=0.5, level=(0.7, 1.0), warm=0, acts=0.15, blur=6.0, filler=250, stored=0.3, favour=("locate", "switch state", "point", "not there")),
+    # What is written, letter by letter: lines and notes, whole pages, documents.
+    Phase("letters", 20000, (), (Mix(SHAPES, SMALL, 1.2), Mix(SCREENS, LITTLE, 2.2), Mix({"shapes": 0.5, **SCREENS}, FULL, 2), Mix({"note": 1}, LINES, 2.2, written=False), Mix({"sign": 1}, LITTLE, 0.4),
+                                 Mix({"page": 1, "document": 1}, FULL, 2.2, written=False)),
+          turns=((("look", 3), ("crops", 1)), (("look", 2), ("crops", 1)), (("look", 1), ("clips", 1), ("crops", 1)), (("look", 2), ("recall", 1), ("crops", 1)), (("look", 2), ("recall", 1), ("crops", 1))),
+          rate=1e-3, cells=256, texts=8, scenes=0.25, auxiliary=0.5, acts=0.15, blur=5.0, filler=250, stored=0.3, favour=("locate", "switch state", "point", "not there", "page to HTML", "form to JSON", "read", "value")),
     Phase("all", 100000, (), (Mix(SHAPES, SMALL, 1), Mix({"shapes": 0.7, **SCREENS}, FULL, 3), Mix({"page": 1, "document": 1}, {}, 1.5)),
           turns=LOOK * 3 + READ + LOOK * 3 + RECALL + LOOK * 2 + CLIPS, rate=1e-3, cells=320, texts=4, auxiliary=0.4, warm=30, blur=5.0, acts=0.2, chinese=0.06, several=0.12, filler=250, stored=0.4),
 ))

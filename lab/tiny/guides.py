@@ -21,6 +21,8 @@ SLOTS = {
     "quote": (4, 2),     # a token before one that repeats a planted fact -> that piece of the fact
     "read": (4, 3),      # a token before one that repeats what is written in a picture -> the cells of those characters
 }
+# More heads that look where a slot's head does. A head brings 64 numbers from a cell, too few for all that is written in it.
+ALSO = {"read": ((5, 1), (5, 3))}
 ORDERED = ("describe", "all boxes", "list")      # answers that go through the scene's elements in order
 NOWHERE = [0]            # where a name's look rests that finds nothing: a token that all see and that tells nothing
 
@@ -102,19 +104,39 @@ def guide(question, place: Place, asked: tuple, answered: tuple) -> list[tuple[s
 
     asked, answered: (index of the first token, character spans of the tokens) of the question's text and of its answer.
     """
-    return _guide(question, place, asked, answered) + reads(place, question.answer, *answered)
+    return _guide(question, place, asked, answered) + reads(place, question, *answered)
 
 
-def reads(place: Place, answer: str, a0: int, spans) -> list[tuple[str, int, list[int]]]:
-    """Guides for the pieces of an answer that repeat what is written in the picture. A word counts when it is written there once, or
-    right after the one before it. a0: index of the answer's first token; spans: the characters of its tokens."""
+def reads(place: Place, question, a0: int, spans) -> list[tuple[str, int, list[int]]]:
+    """Guides for the tokens of an answer that repeat what is written in the picture. A free part counts as a whole when it is written
+    there once; of the rest a word, when it is written once or right after the one before it. The token after a free part's word
+    looks at the word's last character: that is where it ends. a0: index of the answer's first token; spans: the characters of its tokens."""
     if not place.cells or not place.scene.characters:
         return []
-    characters, columns = place.scene.characters, place.scene.width // 32
+    answer, characters, columns = question.answer, place.scene.characters, place.scene.width // 32
     written = "".join(c for _, _, c in characters)      # without the spaces: they are not drawn
-    found, after = [], -1
+    cell = lambda c: place.cells[int(characters[c][1] // 32) * columns + int(characters[c][0] // 32)]
+    found, after, whole, at = [], -1, {}, 0             # whole: character of the answer -> the one in the picture that it repeats
+    for part in question.free:
+        first = answer.find(part, at)
+        if first < 0:
+            break
+        at = first + len(part)
+        letters = [i for i in range(first, at) if not answer[i].isspace() and answer[i] != '"']     # JSON's quotation marks are not drawn
+        text = "".join(answer[i] for i in letters)
+        if len(text) > 1 and written.count(text) == 1:
+            start = written.index(text)
+            whole.update({i: start + n for n, i in enumerate(letters)})
+            for i in range(letters[0] + 1, at + 1):
+                whole.setdefault(i, whole[i - 1])
+    for i, (first, end) in enumerate(spans):
+        if first in whole:
+            found.append(("read", a0 + i - 1, [cell(whole[first])]))
     for word in re.finditer(r"[\w'&+%@.:/-]*\w", answer):
         text = word.group()
+        if word.start() in whole:
+            after = -1
+            continue
         if after >= 0 and written.startswith(text, after):
             at = after
         elif len(text) > 1 and text.lower() not in COMMON and written.count(text) == 1:
@@ -124,8 +146,8 @@ def reads(place: Place, answer: str, a0: int, spans) -> list[tuple[str, int, lis
             continue
         after = at + len(text)
         for i, (first, end) in enumerate(spans):
-            part = characters[at + max(first, word.start()) - word.start():at + min(end, word.end()) - word.start()] if first < word.end() and end > word.start() else ()
-            cells = sorted({place.cells[int(y // 32) * columns + int(x // 32)] for x, y, _ in part})
+            part = range(at + max(first, word.start()) - word.start(), at + min(end, word.end()) - word.start()) if first < word.end() and end > word.start() else ()
+            cells = sorted({cell(c) for c in part})
             if cells:
                 found.append(("read", a0 + i - 1, cells))
     return found
@@ -297,17 +319,17 @@ def _ordered(answer: str, scene):
 COMMON = set("is are on off the a an of there this screen in to at left right above below yes no row switch setting button app icon field checkbox picture it and or".split())
 
 
-def copies(codec, asked: str, q0: int, answer: str, a0: int) -> list[tuple[str, int, list[int]]]:
+def copies(codec, asked: str, q0: int, answered: tuple, a0: int) -> list[tuple[str, int, list[int]]]:
     """Guides for pieces that an answer repeats from its question: both tokens of a pair stand there exactly once, or a word of the
     answer begins as one word of the question does, with a space before it or without."""
-    asked_ids, answer_ids, pairs = codec.encode(asked), codec.encode(answer), {}
+    asked_ids, (answer_ids, answer, answer_spans), pairs = codec.encode(asked), answered, {}
     for i, pair in enumerate(zip(asked_ids, asked_ids[1:])):
         pairs.setdefault(pair, []).append(q0 + i + 1)
     found = {i: pairs[pair] for i, pair in enumerate(zip(answer_ids, answer_ids[1:])) if len(pairs.get(pair, ())) == 1}
     words = {}
     for word, token, piece in _words(asked, codec.spans(asked)):
         words.setdefault(word, []).append((token, piece))
-    for word, token, piece in _words(answer, codec.spans(answer)):
+    for word, token, piece in _words(answer, answer_spans):
         if word.lower() not in COMMON and len(words.get(word, ())) == 1 and words[word][0][1] == piece:
             found.setdefault(token - 1, [q0 + words[word][0][0]])
     return [("copy", a0 + i, targets) for i, targets in found.items()]

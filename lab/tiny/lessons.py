@@ -84,10 +84,10 @@ class Sequence:
         self.tokens(self.ending())
         self.text("\n<|im_start|>assistant\n")
 
-    def turn(self, q, think=True):
-        """The question and its answer, with its reasoning if it has any and `think`."""
+    def turn(self, q, last=True):
+        """The question and its answer, with its reasoning if it has any and this is the last turn."""
         self.question(q.text)
-        self.reply(q, think)
+        self.reply(q, last)
 
     def reply(self, q, think=True):
         if q.reasoning and think:
@@ -95,14 +95,19 @@ class Sequence:
             start = len(self.ids)
             self.tokens(self.codec.encode(q.reasoning.text + THOUGHT), answer=True)
             self.thoughts.append((start, len(self.ids), q))
-        self.answer(q.answer, q)
+        self.answer(q.answer, q, spell=think)
 
     def ending(self):
         return [self.codec.ids["<|im_end|>"]]
 
-    def answer(self, text, question=None):
-        start = len(self.ids)
-        self.tokens(self.codec.encode(text) + tuple(self.ending()), answer=True)
+    def answer(self, text, question=None, spell=True):
+        """An answer; its free parts are spelled if there is a picture and `spell`. An earlier turn's are not: a conversation comes
+        back as text and is cut into pieces as usual; such an answer is context and no target."""
+        start, free = len(self.ids), question.free if question and self.visual else ()
+        ids, spans = self.codec.spelled(text, free if spell else ())
+        self.tokens(ids + tuple(self.ending()), answer=spell or not free)
+        if question:
+            question.spans = spans
         self.answers.append((start, len(self.ids), question))
         self.asked.append((self.at, start, question))
 
@@ -111,14 +116,14 @@ class Sequence:
         codec, self.guides = self.codec, []
         for at, start, q in self.asked:
             if place:
-                self.guides += guides.guide(q, place, (at, codec.spans(q.text)), (start, codec.spans(q.answer)))
-            self.guides += guides.copies(codec, q.text, at, q.answer, start)
+                self.guides += guides.guide(q, place, (at, codec.spans(q.text)), (start, q.spans))
+            self.guides += guides.copies(codec, q.text, at, (self.ids[start:start + len(q.spans)], q.answer, q.spans), start)
         asked = {id(q): at for at, _, q in self.asked}
         for start, _, q in self.thoughts:
             thought = q.reasoning.text
             if place:
                 self.guides += guides.guide_thought(q, place, (asked[id(q)], codec.spans(q.text)), (start, codec.spans(thought)))
-            self.guides += guides.copies(codec, q.text, asked[id(q)], thought, start)
+            self.guides += guides.copies(codec, q.text, asked[id(q)], (codec.encode(thought), thought, codec.spans(thought)), start)
         return self
 
 
@@ -170,8 +175,8 @@ def several_sequence(codec, asked, places, grid, count) -> Sequence:
         s.turn(q)
     for (at, first, q), (_, picture) in zip(s.asked, asked):
         place = places(s.visual[picture * cells:(picture + 1) * cells], picture)
-        s.guides += guides.guide(q, place, (at, codec.spans(q.text)), (first, codec.spans(q.answer)))
-        s.guides += guides.copies(codec, q.text, at, q.answer, first)
+        s.guides += guides.guide(q, place, (at, codec.spans(q.text)), (first, q.spans))
+        s.guides += guides.copies(codec, q.text, at, (s.ids[first:first + len(q.spans)], q.answer, q.spans), first)
     return s
 
 
@@ -185,7 +190,7 @@ def clip_sequence(codec, clip, asked) -> Sequence:
         s.next, s.segment = start, i + 1
         s.turn(q)
     for at, start, q in s.asked:
-        s.guides += guides.guide_clip(q, clip, s.pairs, (at, codec.spans(q.text)), (start, codec.spans(q.answer)))
+        s.guides += guides.guide_clip(q, clip, s.pairs, (at, codec.spans(q.text)), (start, q.spans))
     for start, _, q in s.thoughts:
         s.guides += guides.guide_clip_thought(q, clip, s.pairs, (start, codec.spans(q.reasoning.text)))
     return s
@@ -213,7 +218,7 @@ def collate(sequences, pad: int) -> dict:
             if not s.visual or q is None:     # a text's coordinates are copied and stay exact
                 continue
             soft += [(b * length + start + token - 1, value, digits, s.ids[start + end])
-                     for token, value, digits, end in coordinates.marks(q.answer, s.codec.spans(q.answer))]
+                     for token, value, digits, end in coordinates.marks(q.answer, q.spans)]
         for slot, token, rest in s.guides:
             guided.setdefault(slot, []).append((b * length + token, rest))
     seen = (segments[:, None, :] == 0) | (segments[:, None, :] == segments[:, :, None])
@@ -360,7 +365,7 @@ class Lessons:
         packed, alone = [], phase.filler > LONG_FILLER and rng.random() < ALONE
         for _ in range(1 if alone else phase.texts):
             if not alone and rng.random() < phase.scenes:
-                mix = pick(rng, [(m, m.weight) for m in phase.mixes if m.sizes])
+                mix = pick(rng, [(m, m.weight) for m in phase.mixes if m.sizes and m.written])
                 scene = scenes.make(pick(rng, mix.kinds.items()), rng, *pick(rng, mix.sizes.items()), self.paths, level, draw=False)
                 head = questions.as_text(scene, rng)
                 s = sequence(self.codec, rng, self.ask(phase, scene, rng, rng.random() < phase.acts), head=head)
@@ -371,7 +376,7 @@ class Lessons:
                 s = sequence(self.codec, rng, self.think(phase, rng, asked), head=head, room=room).guide()
                 spans = self.codec.spans
                 for at, start, q in s.asked:
-                    s.guides += guides.guide_recall(q, (s.head, spans(head), head), (at, spans(q.text)), (start, spans(q.answer)))
+                    s.guides += guides.guide_recall(q, (s.head, spans(head), head), (at, spans(q.text)), (start, q.spans))
                 packed.append(s)
             else:
                 asked = chat.questions(rng, 4)

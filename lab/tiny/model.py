@@ -15,7 +15,7 @@ from transformers.vision_utils import get_vision_interpolation_indices_and_weigh
 
 from . import fonts, scenes, words
 from .config import Shape
-from .guides import SLOTS
+from .guides import ALSO, SLOTS
 
 EPSILON = 1e-6
 
@@ -192,7 +192,7 @@ class Forward:
 
         visual: flat indices of visual tokens; merged, deep: their rows. Returns hidden states [batch, length, hidden].
         guides: slot -> (flat indices [n], bool [n, length]) as lessons give them; resting: receives slot -> the logarithm of the
-        attention [n] of that slot's head that rests where it should, and "found": the states of the finding tokens after the layer of
+        attention [n] of that slot's head that rests where it should ((slot, layer, head) -> the same of ALSO's heads), and "found": the states of the finding tokens after the layer of
         slot `find`; "cells", "aimed": those of the visual tokens before the layer of slot `aim`, of the aiming tokens after it; "copied", "quoted", "reading",
         "compared": of the tokens of slots `copy`, `quote`, `read` and `other` after their layers.
         """
@@ -211,15 +211,14 @@ class Forward:
             v = a.v_proj(x).view(batch, length, -1, a.head_dim).transpose(1, 2)
             q = q * cos + _rotate_half(q) * sin
             k = k * cos + _rotate_half(k) * sin
-            aiming = guides and "aim" in guides and i == SLOTS["aim"][0] and visual is not None
-            if aiming:
+            if guides and ("aim" in guides or "read" in guides) and i == SLOTS["aim"][0] and visual is not None:
                 resting["cells"] = h.reshape(-1, width)[visual]
             k, v = k.repeat_interleave(a.num_key_value_groups, 1), v.repeat_interleave(a.num_key_value_groups, 1)
             for slot, (tokens, rest) in (guides or {}).items():
-                at, head = SLOTS[slot]
-                if at == i and head < q.shape[1]:
-                    scores = (q[:, head] @ k[:, head].transpose(1, 2) * a.head_dim ** -0.5 + mask[:, 0]).flatten(0, 1)[tokens]
-                    resting[slot] = scores.masked_fill(~rest, float("-inf")).logsumexp(-1) - scores.logsumexp(-1)
+                for at, head in (SLOTS[slot], *ALSO.get(slot, ())):
+                    if at == i and head < q.shape[1]:
+                        scores = (q[:, head] @ k[:, head].transpose(1, 2) * a.head_dim ** -0.5 + mask[:, 0]).flatten(0, 1)[tokens]
+                        resting[slot if (at, head) == SLOTS[slot] else (slot, at, head)] = scores.masked_fill(~rest, float("-inf")).logsumexp(-1) - scores.logsumexp(-1)
             mixed = _attend(q, k, v, mask)
             h = h + a.o_proj(mixed.transpose(1, 2).reshape(batch, length, -1))
             x = F.rms_norm(h, (width,), layer.post_attention_layernorm.weight, EPSILON)
@@ -255,6 +254,7 @@ class Heads(nn.Module):
         self.read = nn.Parameter(torch.full((shape.hidden,), 3.0))         # the same where it is written in the picture
         self.space = nn.Parameter(torch.zeros(shape.hidden))               # what a space before a piece adds to its embedding
         self.characters = nn.Linear(shape.vision_hidden, 4 * len(words.CHARACTERS))
+        self.written = nn.Linear(shape.hidden, 16 * len(words.CHARACTERS))    # the same of a cell's four patches from its state deep in the decoder
         self.name = nn.Parameter(torch.full((shape.hidden,), 3.0))
 
     def carried(self, resting, guides, visual, target, length, embedding) -> tuple[dict, dict]:
@@ -267,6 +267,8 @@ class Heads(nn.Module):
         cell = torch.full((int(visual.max()) + length + 1,), -1)
         cell[visual] = torch.arange(len(visual))
         loss, error = {}, {}
+        if "cells" in resting and "characters" in target:
+            loss["written"], error["written"] = self._written(resting["cells"], target["characters"].reshape(-1, 16))
         for name, head, states, slot in (("kept", self.kept, "cells", ""), ("told", self.told, "aimed", "aim"), ("named", self.named, "found", "find")):
             if states not in resting:
                 continue
@@ -289,6 +291,16 @@ class Heads(nn.Module):
             if name in ("kept", "told"):
                 self._shown(name, state, kind[rows[known]], target["pieces"].flatten(0, 1)[rows[known]], embedding, loss, error)
         return loss, error
+
+    def _written(self, state, wanted):
+        """(loss, share right): what is written in a cell, character by character, in its state [cells, hidden]; wanted [cells, 16]."""
+        rows = (wanted > 0).any(1)
+        if not rows.any():
+            return self.written.weight.sum() * 0, torch.tensor(0.0)
+        state, wanted = F.rms_norm(state[rows], state.shape[-1:], eps=EPSILON), wanted[rows].flatten()
+        logits = self.written(state).view(-1, len(words.CHARACTERS))
+        each = F.cross_entropy(logits, wanted, reduction="none")
+        return each[wanted > 0].mean() + 0.5 * each[wanted == 0].mean(), (logits.argmax(-1) == wanted)[wanted > 0].float().mean().detach()
 
     def _shown(self, name, state, kind, pieces, embedding, loss, error):
         """Adds the losses of what a cell shows, of its switch's state apart (most things are no switches), and of its name's pieces."""

@@ -16,12 +16,19 @@ class Question:
     system: str = ""             # a system message before the picture (tool signatures)
     about: tuple = ()            # elements or properties of the scene that are asked about, as `thinking` reads them for this kind
     reasoning: object = None     # a thinking.Thought that comes before the answer
+    free: tuple = ()             # parts of the answer, in order, that are free text of the picture: they are spelled letter by letter
+    spans: tuple = ()            # the characters (first, past the last) of each token of the answer, once it stands in a sequence
 
 
 def boxes_json(items) -> str:
     """[(box, label)] -> the published grounding form, compact. The label stands first: the digits then only look back at the name
     beside them, where the other order asks for the name in the question and its place in one step (docs/tiny-model.md)."""
     return json.dumps([{"label": n, "bbox_2d": b} for b, n in items], separators=(",", ":"), ensure_ascii=False)
+
+
+def unlisted(names) -> tuple:
+    """Those of the names that no list holds."""
+    return tuple(n for n in names if n not in LISTED)
 
 
 def point_json(box, label) -> str:
@@ -45,6 +52,8 @@ def locate(rng, scene, e, name):
                                           f"Find the {name}.", f"Show me the {name}.", f"Where's the {name}?"]),
                     boxes_json([(box, name)]), box)
 
+
+LISTED = set(words.LABELS)
 
 ASK_DESCRIBE = ["What is in this picture?", "What is in this image?", "Describe the image.", "Describe this picture.",
                 "What do you see?", "What can you see in this picture?", "What is this?", "Describe what you see.",

@@ -91,9 +91,9 @@ def _sign_questions(rng, scene):
     e, text = scene.elements[0], scene.facts["text"]
     colour_word = rng.choice(["color", "colour"])
     return [Question("read", rng.choice(["What does the sign say?"] * 3 + ["Read the sign.", "What is written on the sign?"]),
-                     f'The sign says "{text}".'),
-            Question("read", rng.choice(ASK_READ), text),
-            Question("describe", rng.choice(ASK_DESCRIBE), f'{words.with_article(e.colour).capitalize()} sign that says "{text}".'),
+                     f'The sign says "{text}".', free=(text,)),
+            Question("read", rng.choice(ASK_READ), text, free=(text,)),
+            Question("describe", rng.choice(ASK_DESCRIBE), f'{words.with_article(e.colour).capitalize()} sign that says "{text}".', free=(text,)),
             Question("colour", f"What {colour_word} is the sign?", f"The sign is {e.colour}."),
             Question("locate", rng.choice(["Where is the sign?", "Locate the sign.", "Find the sign."]),
                      boxes_json([(scene.relative(e.box), "sign")]), scene.relative(e.box))]
@@ -102,11 +102,11 @@ def _sign_questions(rng, scene):
 def _note_questions(rng, scene):
     text = scene.facts["text"]
     lines = text.split("\n")
-    q = [Question("read", rng.choice(ASK_READ), text),
-         Question("describe", rng.choice(ASK_DESCRIBE), f'A note that says "{" ".join(lines)}".')]
+    q = [Question("read", rng.choice(ASK_READ), text, free=(text,)),
+         Question("describe", rng.choice(ASK_DESCRIBE), f'A note that says "{" ".join(lines)}".', free=(" ".join(lines),))]
     if len(lines) > 1:
-        q.append(Question("read", "What is the first line?", lines[0]))
-        q.append(Question("read", "What is the last line?", lines[-1]))
+        q.append(Question("read", "What is the first line?", lines[0], free=(lines[0],)))
+        q.append(Question("read", "What is the last line?", lines[-1], free=(lines[-1],)))
         e = rng.choice(scene.elements)
         if lines.count(e.name) == 1:
             q.append(Question("locate", f'Where is "{e.name}"?', boxes_json([(scene.relative(e.box), e.name)]), scene.relative(e.box)))

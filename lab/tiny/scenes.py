@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from . import fonts, screens, words
-from .canvas import Canvas, Element, Scene, distance, jitter, named_colour, render_scale, sentence, theme
+from . import fonts, papers, screens, words
+from .canvas import Canvas, Element, Scene, distance, jitter, named_colour, render_scale, theme
 
 
 def draw_shape(canvas, shape, cx, cy, k, colour, outline, aspect):
@@ -115,19 +115,29 @@ def sign(rng, width, height, font_paths, level=2, draw=True, novel=False) -> Sce
     return canvas.finish(scene)
 
 
+def _line(rng, novel) -> str:
+    """One to three words as they are written on notes."""
+    found = []
+    for _ in range(rng.randint(1, 3)):
+        pick = 0.0 if novel else rng.random()
+        found.append(rng.choice(words.NOVEL if novel else words.TRAIN_WORDS) if pick < 0.55 else words.invented(rng) if pick < 0.88 else
+                     str(rng.randint(1, 10 ** rng.randint(1, 5))) if pick < 0.96 else f"{rng.randint(0, 23)}:{rng.randint(0, 59):02d}")
+    return rng.choice([str.capitalize, str.capitalize, str.capitalize, str.title, str.lower, str.upper])(" ".join(found))
+
+
 def note(rng, width, height, font_paths, level=3, draw=True, novel=False) -> Scene:
-    """One to four short lines of plain text."""
+    """One to four short lines of text: words, invented ones among them, capitals, numbers."""
     _, _, card, ink, _ = theme(rng)
     canvas = Canvas(rng, width, height, card, draw, render_scale(rng))
-    font, size = rng.choice(font_paths), rng.randint(15, 24)
-    x, y, lines = rng.randint(8, 24), rng.randint(12, 40), []
+    font, size = rng.choice(font_paths), rng.randint(13, 26)
+    x, y, lines = rng.randint(4, 24), rng.randint(2, max(3, min(40, height - 2 * size))), []
     scene = Scene("note", width, height)
     for _ in range(rng.randint(1, max(1, min(level, 4)))):
-        line = sentence(rng, novel, 1, 3)
+        line = _line(rng, novel)
         if fonts.width(font, size, line) > width - x - 6:
             line = line.split(" ")[0]
         y += size * 0.7
-        if y > height - size:
+        if lines and y > height - size * 0.6:
             break
         scene.elements.append(Element("text", line, canvas.text(x, y, line, font, size, ink)))
         lines.append(line)
@@ -167,8 +177,8 @@ def crop(rng, width, height, font_paths, level=0, draw=True, novel=False) -> Sce
 
 
 MAKERS = {"shapes": shapes, "settings": screens.settings, "dialog": screens.dialog, "home": screens.home, "form": screens.form,
-          "sign": sign, "note": note, "crop": crop}
-LEVELS = {"shapes": 6, "settings": 6, "dialog": 3, "home": 9, "form": 4, "sign": 2, "note": 4, "crop": 1}    # candidates at level 1
+          "sign": sign, "note": note, "crop": crop, "page": papers.page, "document": papers.document}
+LEVELS = {"shapes": 6, "settings": 6, "dialog": 3, "home": 9, "form": 4, "sign": 2, "note": 4, "crop": 1, "page": 3, "document": 5}    # candidates at level 1
 
 
 def make(kind, rng, width, height, font_paths, level=1.0, draw=True, **options) -> Scene:

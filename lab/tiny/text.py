@@ -59,6 +59,29 @@ class Codec:
         """The characters (first, past the last) of each token of `text`."""
         return tuple(self.tokenizer.encode(text, add_special_tokens=False).offsets)
 
+    def spelled(self, text: str, free: tuple = ()) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
+        """(ids, spans) of `text` with each character of its parts `free` (in order) a token of its own, the rest as usual.
+
+        Words written in a picture that no list holds are answered so: seventy characters instead of thousands of pieces, each of
+        which would have to be met many times. Ids decode to the same text."""
+        ids, spans, at = [], [], 0
+
+        def add(end, single):
+            nonlocal at
+            for part in (text[at:end] if single else [text[at:end]]):
+                ids.extend(self.encode(part))
+                spans.extend((at + a, at + b) for a, b in self.spans(part))
+                at += len(part)
+
+        for part in free:
+            start = text.find(part, at)
+            if start < 0:
+                raise ValueError(f"{part!r} is not in {text[at:]!r}")
+            add(start, False)
+            add(start + len(part), True)
+        add(len(text), False)
+        return tuple(ids), tuple(spans)
+
     def spaced(self) -> list[list[int]]:
         """[with, without]: ids of the pieces that there are with a space before them and without."""
         vocabulary = self.tokenizer.get_vocab()

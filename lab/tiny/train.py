@@ -181,9 +181,10 @@ class Trainer:
                     loss = loss + phase.guided * sum(lost.values())
                     for name, value in right.items():
                         report.setdefault(kind + name, []).append(float(value))
-            for slot, logarithm in ((s, r) for s, r in resting.items() if s in guides.SLOTS):
+            for slot, logarithm in ((s, r) for s, r in resting.items() if s in guides.SLOTS or isinstance(s, tuple)):
                 loss = loss - phase.guided * logarithm.mean()
-                report.setdefault(f"{kind}look {slot}", []).append(float(logarithm.detach().exp().mean()))
+                if isinstance(slot, str):
+                    report.setdefault(f"{kind}look {slot}", []).append(float(logarithm.detach().exp().mean()))
             targets = part["targets"].flatten()
             known = targets >= 0
             logits = F.linear(hidden.flatten(0, 1)[known], self.model.lm_head.weight)
