@@ -254,7 +254,9 @@ class Heads(nn.Module):
         self.read = nn.Parameter(torch.full((shape.hidden,), 3.0))         # the same where it is written in the picture
         self.space = nn.Parameter(torch.zeros(shape.hidden))               # what a space before a piece adds to its embedding
         self.characters = nn.Linear(shape.vision_hidden, 4 * len(words.CHARACTERS))
-        self.written = nn.Linear(shape.hidden, 16 * len(words.CHARACTERS))    # the same of a cell's four patches from its state deep in the decoder
+        # The same of a cell's four patches: from its row, from that of the last DeepStack tap, from its state deep in the decoder. Left
+        # alone the mergers drop it: of what patches knew for sure (.8), nothing was to be found behind them.
+        self.merged_characters, self.tapped_characters, self.written = (nn.Linear(shape.hidden, 16 * len(words.CHARACTERS)) for _ in range(3))
         self.name = nn.Parameter(torch.full((shape.hidden,), 3.0))
 
     def carried(self, resting, guides, visual, target, length, embedding) -> tuple[dict, dict]:
@@ -268,7 +270,7 @@ class Heads(nn.Module):
         cell[visual] = torch.arange(len(visual))
         loss, error = {}, {}
         if "cells" in resting and "characters" in target:
-            loss["written"], error["written"] = self._written(resting["cells"], target["characters"].reshape(-1, 16))
+            loss["written"], error["written"] = self._written(self.written, resting["cells"], target["characters"].reshape(-1, 16))
         for name, head, states, slot in (("kept", self.kept, "cells", ""), ("told", self.told, "aimed", "aim"), ("named", self.named, "found", "find")):
             if states not in resting:
                 continue
@@ -292,13 +294,13 @@ class Heads(nn.Module):
                 self._shown(name, state, kind[rows[known]], target["pieces"].flatten(0, 1)[rows[known]], embedding, loss, error)
         return loss, error
 
-    def _written(self, state, wanted):
+    def _written(self, head, state, wanted):
         """(loss, share right): what is written in a cell, character by character, in its state [cells, hidden]; wanted [cells, 16]."""
         rows = (wanted > 0).any(1)
         if not rows.any():
-            return self.written.weight.sum() * 0, torch.tensor(0.0)
+            return head.weight.sum() * 0, torch.tensor(0.0)
         state, wanted = F.rms_norm(state[rows], state.shape[-1:], eps=EPSILON), wanted[rows].flatten()
-        logits = self.written(state).view(-1, len(words.CHARACTERS))
+        logits = head(state).view(-1, len(words.CHARACTERS))
         each = F.cross_entropy(logits, wanted, reduction="none")
         return each[wanted > 0].mean() + 0.5 * each[wanted == 0].mean(), (logits.argmax(-1) == wanted)[wanted > 0].float().mean().detach()
 
@@ -346,9 +348,11 @@ class Heads(nn.Module):
         right = (logits.argmax(-1) == wanted).float().mean().detach()
         return {slot: F.cross_entropy(logits, wanted), "space": 0.3 * apart}, {f"right {slot}": right, "space": apart.detach()}
 
-    def losses(self, last, merged, target, embedding=None) -> tuple[dict, dict]:
-        """(losses, accuracies) by head for one batch of equal pictures."""
+    def losses(self, last, merged, deep, target, embedding=None) -> tuple[dict, dict]:
+        """(losses, accuracies) by head for one batch of equal pictures; last, merged, deep: as `see` returns them."""
         loss, right = {}, {}
+        for name, head, state in (("merged", self.merged_characters, merged), *((("tapped", self.tapped_characters, deep[-1]),) if deep else ())):
+            loss[f"{name} characters"], right[f"{name} characters"] = self._written(head, state, target["characters"].reshape(-1, 16))
 
         def classify(name, logits, wanted):
             loss[name] = F.cross_entropy(logits, wanted)

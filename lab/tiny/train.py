@@ -154,9 +154,9 @@ class Trainer:
         if "patches" in part:
             with_text = "ids" in part
             with torch.set_grad_enabled(phase.vision_rate > 0):
-                last, merged, deep = self.forward.see(part["patches"], *part["grid"], deep=with_text)
+                last, merged, deep = self.forward.see(part["patches"], *part["grid"], deep=with_text or phase.auxiliary > 0)
             tied = None if part["task"] == "crops" else self.model.model.language_model.embed_tokens.weight
-            losses, right = self.heads.losses(last, merged, part["heads"], tied) if "heads" in part and phase.auxiliary else ({}, {})
+            losses, right = self.heads.losses(last, merged, deep, part["heads"], tied) if "heads" in part and phase.auxiliary else ({}, {})
             loss = loss + phase.auxiliary * sum(phase.weights.get(k, 1.0) * v for k, v in losses.items())
             for k, v in {**{f"loss {k}": v.detach() for k, v in losses.items()}, **right}.items():
                 report.setdefault(k if part["task"] != "crops" else "crops: " + k, []).append(float(v))

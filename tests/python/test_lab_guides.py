@@ -107,7 +107,7 @@ def test_measured_attention_is_that_of_transformers(codec):
 
 def test_a_name_is_copied_with_a_space_before_it_and_without(codec):
     asked, answer = "Locate the Mouse row.", '[{"label":"Mouse row","bbox_2d":[1,2,3,4]}]'
-    found = guides.copies(codec, asked, 0, answer, 100)
+    found = guides.copies(codec, asked, 0, (codec.encode(answer), answer, codec.spans(answer)), 100)
     pairs = {(codec.decode([codec.encode(asked)[source]]), codec.decode([codec.encode(answer)[token + 1 - 100]])) for _, token, (source,) in found}
     assert (" Mouse", "Mouse") in pairs or any(a.strip() == b.strip() and "Mouse".startswith(b.strip()) for a, b in pairs)
     spaced, plain = codec.spaced()
@@ -149,10 +149,10 @@ def test_questions_about_several_pictures_look_at_the_right_one(codec):
 def test_what_is_written_is_read_cell_by_cell(codec):
     """Each piece of an answer that stands in the picture looks at the cells where its characters are drawn."""
     rng, seen = random.Random(8), 0
-    for kind in ("sign", "dialog", "settings", "form") * 6:
+    for kind in ("sign", "dialog", "settings", "form", "page", "document", "note") * 6:
         scene = scenes.make(kind, rng, 256, 224, FONTS)
         boxes = scenes.targets(scene)["box"].tolist()
-        asked = [q for q in questions.ask(scene, rng) if q.kind in ("read", "title", "list", "value", "form to JSON")]
+        asked = [q for q in questions.ask(scene, rng) if q.kind in ("read", "title", "list", "value", "form to JSON", "page to HTML")]
         for q in asked:
             s = lessons.Sequence(codec)
             s.picture(7, 8)
@@ -162,9 +162,35 @@ def test_what_is_written_is_read_cell_by_cell(codec):
                 if slot != "read":
                     continue
                 seen += 1
+                if q.free and codec.decode([s.ids[token + 1]])[0] in ' .",}<\n':      # the look that ends a word
+                    assert len(rest) == 1
+                    continue
                 piece = codec.decode([s.ids[token + 1]]).strip(' "')
                 cells = [s.visual.index(t) for t in rest]
                 drawn = "".join(c for x, y, c in scene.characters if int(y // 32) * 8 + int(x // 32) in cells)
                 assert any(c in drawn for c in piece), (q.answer, piece, drawn)
                 assert set(re.sub(r"[^\w]", "", piece)) <= set(drawn), (q.answer, piece, drawn)
     assert seen > 150
+
+
+def test_free_text_is_spelled_and_reads_one_cell_a_letter(codec):
+    rng, spelled = random.Random(5), 0
+    for kind in ("note", "page", "document", "sign") * 5:
+        scene = scenes.make(kind, rng, 256, 224, FONTS)
+        for q in questions.ask(scene, rng):
+            ids, spans = codec.spelled(q.answer, q.free)
+            assert codec.decode(ids) == q.answer and [q.answer[a:b] for a, b in spans] == [codec.decode([i]) for i in ids]
+            covered = {a for a, b in spans if b == a + 1}
+            at = 0
+            for part in q.free:
+                at = q.answer.index(part, at)
+                assert set(range(at, at + len(part))) <= covered
+                at += len(part)
+                spelled += 1
+            # In an earlier turn the answer is text like any other, and no target.
+            s = lessons.Sequence(codec)
+            s.picture(7, 8)
+            s.turn(q, last=False)
+            assert tuple(s.ids[s.asked[0][1]:-1]) == codec.encode(q.answer)
+            assert (s.targets[-1] == -100) == bool(q.free)
+    assert spelled > 100
