@@ -60,6 +60,7 @@ class Phase:
     turns: tuple = ()
     rate: float = 3e-3               # Muon rate; AdamW takes half of it
     vision_rate: float = 1.0         # factor on the vision tower's rates; 0: it stays as it is, then `auxiliary` must be 0 too
+    joint_rate: float = 1.0          # factor on the rates of the mergers and of the auxiliary heads
     cells: int = 256                 # merged cells in a micro-batch of pictures
     crops: int = 24                  # crops in a micro-batch
     texts: int = 8                   # sequences in a micro-batch
@@ -147,7 +148,7 @@ LONG = Plan("long", Shape(), (
                                  Mix({"page": 1, "document": 1}, FULL, 2.2, written=False)),
           turns=((("look", 3), ("crops", 1)), (("look", 2), ("crops", 1)), (("look", 1), ("clips", 1), ("crops", 1)), (("look", 2), ("recall", 1), ("crops", 1)), (("look", 2), ("recall", 1), ("crops", 1))),
           rate=1e-3, cells=256, texts=8, scenes=0.25, auxiliary=0.5, acts=0.15, blur=5.0, filler=250, stored=0.3, favour=("locate", "switch state", "point", "not there", "page to HTML", "form to JSON", "read", "value"),
-          weights={"merged characters": 1.5, "tapped characters": 1.5}),
+          weights={"merged characters": 1.5, "tapped characters": 1.5}, joint_rate=3.0),
     Phase("all", 100000, (), (Mix(SHAPES, SMALL, 1), Mix({"shapes": 0.7, **SCREENS}, FULL, 3), Mix({"page": 1, "document": 1}, {}, 1.5)),
           turns=LOOK * 3 + READ + LOOK * 3 + RECALL + LOOK * 2 + CLIPS, rate=1e-3, cells=320, texts=4, auxiliary=0.4, warm=30, blur=5.0, acts=0.2, chinese=0.06, several=0.12, filler=250, stored=0.4),
 ))

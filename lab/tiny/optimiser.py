@@ -40,6 +40,7 @@ class Slot:
     end: int
     matrix: bool         # updated by Muon
     seeing: bool         # part of the vision tower or its heads
+    joint: bool          # of a merger, which makes a cell's row from its patches, or of a head
 
     def of(self, buffer: torch.Tensor) -> torch.Tensor:
         return buffer[self.start:self.end].view(self.shape)
@@ -50,7 +51,7 @@ def layout(named) -> list[Slot]:
     slots, at = [], 0
     for name, p in named:
         matrix = p.dim() == 2 and (".blocks." in name or ".layers." in name)
-        slots.append(Slot(name, tuple(p.shape), at, at + p.numel(), matrix, ".visual." in name or name.startswith("heads.")))
+        slots.append(Slot(name, tuple(p.shape), at, at + p.numel(), matrix, ".visual." in name or name.startswith("heads."), "merger" in name or name.startswith("heads.")))
         at += p.numel()
     return slots
 
@@ -69,14 +70,14 @@ def share_of(slots: list[Slot], rank: int, ranks: int) -> list[Slot]:
 
 
 @torch.no_grad()
-def step(slots, weights, gradients, first, second, count: int, rate: float, vision_rate: float, short: bool = False):
-    """Updates `slots` in place. count: steps taken including this one; gradients are already averaged and clipped; short: as in `orthogonal`."""
+def step(slots, weights, gradients, first, second, count: int, rate: float, vision_rate: float, short: bool = False, joint_rate: float = 1.0):
+    """Updates `slots` in place. count: steps taken including this one; vision_rate, joint_rate: factors on the rates of the vision tower and of its joints; gradients are already averaged and clipped; short: as in `orthogonal`."""
     by_shape = {}
     for s in slots:
         g, w = s.of(gradients), s.of(weights)
         if not g.any():
             continue
-        lr = rate * (vision_rate if s.seeing else 1.0)
+        lr = rate * (vision_rate if s.seeing else 1.0) * (joint_rate if s.joint else 1.0)
         if s.matrix:
             momentum = s.of(first)
             momentum.lerp_(g, 1 - MOMENTUM)

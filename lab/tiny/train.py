@@ -257,7 +257,7 @@ class Trainer:
         for s in self.mine:
             s.of(gradients[0]).mul_(min(1.0, CLIP / (norm + 1e-6)))
         optimiser.step(self.mine, self.shared.weights[0], gradients[0], self.shared.first[0], self.shared.second[0],
-                       self.step + 1, phase.rate * self.rate(), phase.vision_rate, self.short)
+                       self.step + 1, phase.rate * self.rate(), phase.vision_rate, self.short, phase.joint_rate)
         for s in self.mine:
             s.of(gradients[0]).zero_()
         self.shared.wait()
