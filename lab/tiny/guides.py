@@ -23,7 +23,7 @@ SLOTS = {
 }
 # More heads that look where a slot's head does. A head brings 64 numbers from a cell, too few for all that is written in it.
 ALSO = {"read": ((5, 1), (5, 3))}
-ORDERED = ("describe", "all boxes", "list")      # answers that go through the scene's elements in order
+ORDERED = ("describe", "all boxes", "list", "page to HTML")      # answers that go through the scene's elements in order
 NOWHERE = [0]            # where a name's look rests that finds nothing: a token that all see and that tells nothing
 
 
@@ -39,6 +39,15 @@ class Place:
 
     def of(self, *boxes) -> list[int]:
         return [t for b in boxes if b is not None for t in self.tokens.get(tuple(b), ())]
+
+    def text(self, text: str) -> list[int]:
+        """The cells in which `text` is written, if it is written once."""
+        characters, columns = self.scene.characters, self.scene.width // 32
+        written, text = "".join(c for _, _, c in characters), "".join(text.split())
+        if not self.cells or written.count(text) != 1:
+            return []
+        at = written.index(text)
+        return sorted({self.cells[int(y // 32) * columns + int(x // 32)] for x, y, _ in characters[at:at + len(text)]})
 
     def element(self, e) -> list[int]:
         return self.of(self.scene.relative(e.box), self.scene.relative(e.switch) if e.switch else None)
@@ -178,7 +187,13 @@ def _guide(question, place: Place, asked: tuple, answered: tuple) -> list[tuple[
                 add("recall", token, [q0 + named])
                 add("aim", token, NOWHERE)
             return found
-    ordered = _ordered(question.answer, scene) if question.kind in ORDERED else None
+    ordered = _ordered(question, scene) if question.kind in ORDERED else _filled(question, scene) if question.kind in ("form to JSON", "value") else None
+    key = question.about[1] if question.kind == "value" and question.about and question.about[0] == "line" else ""
+    named = _token_at(q_spans, question.text.lower().find(key.lower()) + len(key) - 1) if key and key.lower() in question.text.lower() else None
+    if named is not None and (cells := place.text(key)):      # the name of a document's line is written beside what it holds
+        add("find", q0 + named, cells)
+        for token in range(a0 - 1, end):
+            add("recall", token, [q0 + named])
     if ordered:
         for (first, last), e in ordered:
             targets = place.element(e)
@@ -302,18 +317,33 @@ def guide_clip_thought(question, clip, pairs, thought: tuple) -> list[tuple[str,
     return found
 
 
-def _ordered(answer: str, scene):
-    """((first, last character), element) for an answer that names the elements in order; None when it does not. A part
-    goes from the end of the one before to the beginning of the next name."""
-    starts, at = [], 0
+def _ordered(question, scene):
+    """((first, last character), element) for an answer that names the elements in order; None when it does not. A part goes from a
+    name to the beginning of the next one; in HTML from the end of the name before to its own end, since a tag tells of what comes in it."""
+    answer, starts, at = question.answer.lower(), [], 0
     for e in scene.elements:
-        at = answer.lower().find(e.name.lower(), at)
+        at = answer.find(e.name.lower(), at)
         if at < 0:
             return None
         starts.append(at)
         at += len(e.name)
+    if question.kind == "page to HTML":
+        ends = [s + len(e.name) for s, e in zip(starts, scene.elements)]
+        return [(part, e) for part, e in zip(zip([0] + ends, ends), scene.elements)]
     ends = starts[1:] + [len(answer)]
     return [((0 if i == 0 else s, t), e) for i, (s, t, e) in enumerate(zip(starts, ends, scene.elements))]
+
+
+def _filled(question, scene):
+    """The same for an answer whose free parts are what elements hold, in any order."""
+    found, at = [], 0
+    for part in question.free:
+        first = question.answer.find(part, at)
+        at = first + len(part)
+        holding = [e for e in scene.elements if part.strip('"') == (e.value or e.name)]
+        if first >= 0 and len(holding) == 1:
+            found.append(((first, at), holding[0]))
+    return found
 
 
 COMMON = set("is are on off the a an of there this screen in to at left right above below yes no row switch setting button app icon field checkbox picture it and or".split())

@@ -15,7 +15,7 @@ import torch
 from . import actions, browser, chat, chinese, clips, config, coordinates, fonts, guides, questions, scenes, several, thinking, words
 
 MASKED = -1e4
-LONG_FILLER, ALONE = 32, 0.08        # lines of a long filler text, and the share of text batches that are one such alone: others would be padded to its length
+LONG_FILLER, ALONE = 32, 0.25        # lines of a long filler text, and the share of text batches that are one such alone: others would be padded to its length
 THINK, THOUGHT = "<think>\n", "\n</think>\n\n"      # what a Thinking prompt ends with; what stands between reasoning and answer
 
 
@@ -350,7 +350,7 @@ class Lessons:
         cells = width * height // 1024
         pairs = rng.choice([p for p in (2, 3, 4, 6, 8) if p == 2 or p * cells <= phase.cells])
         made = [clips.make(rng, width, height, pairs) for _ in range(max(1, phase.cells // (pairs * cells)))]
-        packed = [clip_sequence(self.codec, c, self.think(phase, rng, clips.ask(c, rng)[:phase.share], c)) for c in made]
+        packed = [clip_sequence(self.codec, c, self.think(phase, rng, sorted(clips.ask(c, rng), key=lambda q: q.kind not in phase.favour)[:phase.share], c)) for c in made]
         return dict(patches=torch.from_numpy(np.concatenate([clips.patches(c) for c in made])), grid=(height // 16, width // 16),
                     **collate(packed, self.codec.ids["<|endoftext|>"]))
 

@@ -45,7 +45,7 @@ def counted(n, noun) -> str:
 def locate(rng, scene, e, name):
     """A question for the box (or, less often, the point) of one element."""
     box = scene.relative(e)
-    if rng.random() < 0.15:
+    if rng.random() < 0.25:
         return Question("point", rng.choice([f"Point to the {name}.", f"Point at the {name}."]),
                         point_json(box, name), box)
     return Question("locate", rng.choice([f"Where is the {name}?", f"Where is the {name}?", f"Locate the {name}.",
