@@ -149,7 +149,7 @@ def test_questions_about_several_pictures_look_at_the_right_one(codec):
 def test_what_is_written_is_read_cell_by_cell(codec):
     """Each piece of an answer that stands in the picture looks at the cells where its characters are drawn."""
     rng, seen = random.Random(8), 0
-    for kind in ("sign", "dialog", "settings", "form", "page", "document", "note") * 6:
+    for kind in ("sign", "dialog", "settings", "form", "page", "document", "note") * 3:
         scene = scenes.make(kind, rng, 256, 224, FONTS)
         boxes = scenes.targets(scene)["box"].tolist()
         asked = [q for q in questions.ask(scene, rng) if q.kind in ("read", "title", "list", "value", "form to JSON", "page to HTML")]
@@ -175,7 +175,7 @@ def test_what_is_written_is_read_cell_by_cell(codec):
 
 def test_free_text_is_spelled_and_reads_one_cell_a_letter(codec):
     rng, spelled = random.Random(5), 0
-    for kind in ("note", "page", "document", "sign") * 5:
+    for kind in ("note", "page", "document", "sign") * 4:
         scene = scenes.make(kind, rng, 256, 224, FONTS)
         for q in questions.ask(scene, rng):
             ids, spans = codec.spelled(q.answer, q.free)
