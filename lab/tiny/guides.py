@@ -23,6 +23,7 @@ SLOTS = {
 }
 # More heads that look where a slot's head does. A head brings 64 numbers from a cell, too few for all that is written in it.
 ALSO = {"read": ((5, 1), (5, 3))}
+WHERE = "where"          # not a look: at a token before a letter that is read, the quarter of which patch of the cell holds it, 0 to 15
 ORDERED = ("describe", "all boxes", "list", "page to HTML")      # answers that go through the scene's elements in order
 NOWHERE = [0]            # where a name's look rests that finds nothing: a token that all see and that tells nothing
 
@@ -140,7 +141,10 @@ def reads(place: Place, question, a0: int, spans) -> list[tuple[str, int, list[i
                 whole.setdefault(i, whole[i - 1])
     for i, (first, end) in enumerate(spans):
         if first in whole:
+            x, y, letter = characters[whole[first]]
             found.append(("read", a0 + i - 1, [cell(whole[first])]))
+            if answer[first] == letter:
+                found.append((WHERE, a0 + i - 1, [int(y % 32 / 16) * 8 + int(x % 32 / 4)]))
     for word in re.finditer(r"[\w'&+%@.:/-]*\w", answer):
         text = word.group()
         if word.start() in whole:

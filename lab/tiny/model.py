@@ -15,7 +15,7 @@ from transformers.vision_utils import get_vision_interpolation_indices_and_weigh
 
 from . import fonts, scenes, words
 from .config import Shape
-from .guides import ALSO, SLOTS
+from .guides import ALSO, SLOTS, WHERE
 
 EPSILON = 1e-6
 
@@ -194,7 +194,7 @@ class Forward:
         guides: slot -> (flat indices [n], bool [n, length]) as lessons give them; resting: receives slot -> the logarithm of the
         attention [n] of that slot's head that rests where it should ((slot, layer, head) -> the same of ALSO's heads), and "found": the states of the finding tokens after the layer of
         slot `find`; "cells", "aimed": those of the visual tokens before the layer of slot `aim`, of the aiming tokens after it; "copied", "quoted", "reading",
-        "compared": of the tokens of slots `copy`, `quote`, `read` and `other` after their layers.
+        "compared": of the tokens of slots `copy`, `quote`, `read` and `other` after their layers; "pointing": those of WHERE after the layer of `read`.
         """
         batch, length = ids.shape
         h = self.text.embed_tokens(ids)
@@ -215,7 +215,7 @@ class Forward:
                 resting["cells"] = h.reshape(-1, width)[visual]
             k, v = k.repeat_interleave(a.num_key_value_groups, 1), v.repeat_interleave(a.num_key_value_groups, 1)
             for slot, (tokens, rest) in (guides or {}).items():
-                for at, head in (SLOTS[slot], *ALSO.get(slot, ())):
+                for at, head in (SLOTS[slot], *ALSO.get(slot, ())) if slot in SLOTS else ():
                     if at == i and head < q.shape[1]:
                         scores = (q[:, head] @ k[:, head].transpose(1, 2) * a.head_dim ** -0.5 + mask[:, 0]).flatten(0, 1)[tokens]
                         resting[slot if (at, head) == SLOTS[slot] else (slot, at, head)] = scores.masked_fill(~rest, float("-inf")).logsumexp(-1) - scores.logsumexp(-1)
@@ -226,6 +226,8 @@ class Forward:
             for slot, states in (("aim", "aimed"), ("find", "found"), ("copy", "copied"), ("other", "compared"), ("quote", "quoted"), ("read", "reading")):
                 if guides and slot in guides and i == SLOTS[slot][0]:
                     resting[states] = h.reshape(-1, width)[guides[slot][0]]
+            if guides and WHERE in guides and i == SLOTS["read"][0]:
+                resting["pointing"] = h.reshape(-1, width)[guides[WHERE][0]]
             if i < len(deep):
                 h = h.reshape(-1, width).index_add(0, visual, deep[i].float()).view(batch, length, width)
         return F.rms_norm(h, (width,), self.text.norm.weight, EPSILON)
@@ -252,6 +254,7 @@ class Heads(nn.Module):
         self.copy = nn.Parameter(torch.full((shape.hidden,), 3.0))         # the next piece from the state of a token that copies it
         self.quote = nn.Parameter(torch.full((shape.hidden,), 3.0))        # the same where it comes from a text before the question
         self.read = nn.Parameter(torch.full((shape.hidden,), 3.0))         # the same where it is written in the picture
+        self.where = nn.Linear(shape.hidden, 16)      # in which part of the cell the letter stands that is read next
         self.space = nn.Parameter(torch.zeros(shape.hidden))               # what a space before a piece adds to its embedding
         self.characters = nn.Linear(shape.vision_hidden, 4 * len(words.CHARACTERS))
         # The same of a cell's four patches: from its row, from that of the last DeepStack tap, from its state deep in the decoder. Left
@@ -336,6 +339,11 @@ class Heads(nn.Module):
             return {}
         state = resting["compared"][inside][known]
         return {"compared": 8 * F.smooth_l1_loss(self.compared(F.rms_norm(state, state.shape[-1:], eps=EPSILON)), wanted[known], beta=0.03)}
+
+    def pointing(self, state, rest) -> tuple[torch.Tensor, torch.Tensor]:
+        """(loss, share right): does a token know where in its cell the next letter stands? state [n, hidden], rest [n, ..]: as of WHERE."""
+        logits, wanted = self.where(F.rms_norm(state, state.shape[-1:], eps=EPSILON)), rest.int().argmax(1)
+        return F.cross_entropy(logits, wanted), (logits.argmax(-1) == wanted).float().mean().detach()
 
     def copying(self, slot, state, wanted, embedding, spaced) -> tuple[dict, dict]:
         """(losses, shares right): does the piece to copy arrive, in the embeddings' own terms? state [n, hidden], wanted: ids [n].

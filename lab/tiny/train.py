@@ -181,6 +181,10 @@ class Trainer:
                     loss = loss + phase.guided * sum(lost.values())
                     for name, value in right.items():
                         report.setdefault(kind + name, []).append(float(value))
+            if "pointing" in resting and phase.auxiliary:
+                lost, right = self.heads.pointing(resting["pointing"], part["guides"][guides.WHERE][1])
+                loss = loss + phase.guided * lost
+                report.setdefault("right where", []).append(float(right))
             for slot, logarithm in ((s, r) for s, r in resting.items() if s in guides.SLOTS or isinstance(s, tuple)):
                 loss = loss - phase.guided * logarithm.mean()
                 if isinstance(slot, str):
