@@ -146,9 +146,9 @@ LONG = Plan("long", Shape(), (
     # What is written, letter by letter: lines and notes, whole pages, documents.
     Phase("letters", 20000, (), (Mix(SHAPES, SMALL, 1.2), Mix(SCREENS, LITTLE, 2.2), Mix({"shapes": 0.5, **SCREENS}, FULL, 2), Mix({"note": 1}, LINES, 2.2, written=False), Mix({"sign": 1}, LITTLE, 0.4),
                                  Mix({"page": 1, "document": 1}, FULL, 2.2, written=False)),
-          turns=((("look", 2), ("crops", 3)), (("look", 2), ("crops", 3)), (("look", 1), ("clips", 1), ("crops", 3)), (("look", 1), ("recall", 1), ("crops", 3)), (("look", 2), ("crops", 3))),
+          turns=((("look", 2), ("crops", 2)), (("look", 2), ("recall", 1), ("crops", 1)), (("look", 1), ("clips", 1), ("crops", 2)), (("look", 2), ("recall", 1), ("crops", 1)), (("look", 2), ("clips", 1), ("crops", 1))),
           rate=1e-3, cells=256, texts=8, scenes=0.25, auxiliary=0.5, acts=0.18, blur=5.0, filler=220, stored=0.3, favour=("locate", "switch state", "point", "not there", "page to HTML", "form to JSON", "read", "value", "clip: when"),
-          weights={"merged characters": 1.5, "tapped characters": 1.5}, joint_rate=3.0),
+          weights={"merged characters": 1.5, "tapped characters": 1.5}, joint_rate=2.0, several=0.06, chinese=0.04),
     Phase("all", 100000, (), (Mix(SHAPES, SMALL, 1), Mix({"shapes": 0.7, **SCREENS}, FULL, 3), Mix({"page": 1, "document": 1}, {}, 1.5)),
           turns=LOOK * 3 + READ + LOOK * 3 + RECALL + LOOK * 2 + CLIPS, rate=1e-3, cells=320, texts=4, auxiliary=0.4, warm=30, blur=5.0, acts=0.2, chinese=0.06, several=0.12, filler=250, stored=0.4),
 ))
