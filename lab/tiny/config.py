@@ -78,6 +78,7 @@ class Phase:
     warm: int = 0                    # steps over which the rate rises from a tenth, where new lessons would shake what is there
     blur: float = 0.0                # spread of the soft targets of coordinates in pictures, of 1000; 0: hard ones
     guided: float = 0.3              # weight of the guides of attention; 0: none
+    longer: float = 1.0              # looks in texts are to hold in texts so many times as long: attention to all else counts so many times
     favour: tuple = ()               # kinds of which two come first about each picture that has them
     think: float = 0.0               # share of questions with reasoning before the answer
 
@@ -148,9 +149,9 @@ LONG = Plan("long", Shape(), (
                                  Mix({"page": 1, "document": 1}, FULL, 2.2, written=False)),
           turns=((("look", 2), ("crops", 2)), (("look", 2), ("recall", 1), ("crops", 1)), (("look", 1), ("clips", 1), ("crops", 2)), (("look", 2), ("recall", 1), ("crops", 1)), (("look", 2), ("clips", 1), ("crops", 1))),
           rate=1e-3, cells=256, texts=8, scenes=0.25, auxiliary=0.5, acts=0.18, blur=5.0, filler=220, stored=0.3, favour=("locate", "switch state", "point", "not there", "page to HTML", "form to JSON", "read", "value", "clip: when"),
-          weights={"merged characters": 1.5, "tapped characters": 1.5}, joint_rate=2.0, several=0.06, chinese=0.04),
+          weights={"merged characters": 1.5, "tapped characters": 1.5}, joint_rate=2.0, longer=100.0, several=0.06, chinese=0.04),
     Phase("all", 100000, (), (Mix(SHAPES, SMALL, 1), Mix({"shapes": 0.7, **SCREENS}, FULL, 3), Mix({"page": 1, "document": 1}, {}, 1.5)),
-          turns=LOOK * 3 + READ + LOOK * 3 + RECALL + LOOK * 2 + CLIPS, rate=1e-3, cells=320, texts=4, auxiliary=0.4, warm=30, blur=5.0, acts=0.2, chinese=0.06, several=0.12, filler=250, stored=0.4),
+          turns=LOOK * 3 + READ + LOOK * 3 + RECALL + LOOK * 2 + CLIPS, rate=1e-3, cells=320, texts=4, auxiliary=0.4, warm=30, blur=5.0, acts=0.2, chinese=0.06, several=0.12, filler=250, longer=100.0, stored=0.4),
 ))
 
 # All tasks in three minutes on a laptop, only to see that every part works.

@@ -4,6 +4,7 @@
 the two together. `Heads` are auxiliary classifiers on the vision tower, used in training only and never shipped.
 """
 
+import math
 import random
 
 import numpy as np
@@ -187,7 +188,7 @@ class Forward:
                 rows_out.append(self.vision.deepstack_merger_list[taps.index(i)](x.reshape(batch * n, hidden)))
         return x, self.vision.merger(x.reshape(batch * n, hidden)), rows_out
 
-    def read(self, ids, positions, mask, visual=None, merged=None, deep=(), guides=None, resting=None):
+    def read(self, ids, positions, mask, visual=None, merged=None, deep=(), guides=None, resting=None, longer=1.0):
         """ids [batch, length], positions [3, batch, length], mask [batch, 1, length, length] added to the scores.
 
         visual: flat indices of visual tokens; merged, deep: their rows. Returns hidden states [batch, length, hidden].
@@ -195,6 +196,7 @@ class Forward:
         attention [n] of that slot's head that rests where it should ((slot, layer, head) -> the same of ALSO's heads), and "found": the states of the finding tokens after the layer of
         slot `find`; "cells", "aimed": those of the visual tokens before the layer of slot `aim`, of the aiming tokens after it; "copied", "quoted", "reading",
         "compared": of the tokens of slots `copy`, `quote`, `read` and `other` after their layers; "pointing": those of WHERE after the layer of `read`.
+        longer: the attention is told as it would be if all else that could be looked at were so many times as much.
         """
         batch, length = ids.shape
         h = self.text.embed_tokens(ids)
@@ -218,7 +220,8 @@ class Forward:
                 for at, head in (SLOTS[slot], *ALSO.get(slot, ())) if slot in SLOTS else ():
                     if at == i and head < q.shape[1]:
                         scores = (q[:, head] @ k[:, head].transpose(1, 2) * a.head_dim ** -0.5 + mask[:, 0]).flatten(0, 1)[tokens]
-                        resting[slot if (at, head) == SLOTS[slot] else (slot, at, head)] = scores.masked_fill(~rest, float("-inf")).logsumexp(-1) - scores.logsumexp(-1)
+                        right, wrong = scores.masked_fill(~rest, float("-inf")).logsumexp(-1), scores.masked_fill(rest, float("-inf")).logsumexp(-1)
+                        resting[slot if (at, head) == SLOTS[slot] else (slot, at, head)] = right - torch.logaddexp(right, wrong + math.log(longer))
             mixed = _attend(q, k, v, mask)
             h = h + a.o_proj(mixed.transpose(1, 2).reshape(batch, length, -1))
             x = F.rms_norm(h, (width,), layer.post_attention_layernorm.weight, EPSILON)

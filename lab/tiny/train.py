@@ -166,7 +166,7 @@ class Trainer:
             resting = {}
             kind = "clip " if part["task"] == "clips" else "" if seen else "text "
             hidden = self.forward.read(part["ids"], part["positions"], part["mask"], visual if seen else None, merged, deep,
-                                       part["guides"] if phase.guided else None, resting)
+                                       part["guides"] if phase.guided else None, resting, 1.0 if seen else phase.longer)
             if "cells" in resting and "heads" in part and phase.auxiliary:
                 carried, errors = self.heads.carried(resting, part["guides"], visual, part["heads"], part["ids"].shape[1],
                                                      self.model.model.language_model.embed_tokens.weight)
