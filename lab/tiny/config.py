@@ -67,7 +67,7 @@ class Phase:
     share: int = 5                   # questions a picture
     scenes: float = 0.6              # share of scenes written as text among text sequences, the rest is chat
     auxiliary: float = 1.0           # weight of the auxiliary losses; 0: no heads at all
-    weights: dict = field(default_factory=dict)   # factors on single auxiliary losses by head name
+    weights: dict = field(default_factory=dict)   # factors on single losses of the heads by name
     level: tuple = (1.0, 1.0)        # share of the full number of candidates, at the phase's beginning and end
     acts: float = 0.0                # share of picture batches with goals for `computer_use` instead of questions
     chinese: float = 0.0             # share of pictures asked about in Chinese
@@ -149,7 +149,7 @@ LONG = Plan("long", Shape(), (
                                  Mix({"page": 1, "document": 1}, FULL, 2.2, written=False)),
           turns=((("look", 2), ("crops", 2)), (("look", 2), ("recall", 1), ("crops", 1)), (("look", 1), ("clips", 1), ("crops", 2)), (("look", 2), ("recall", 1), ("crops", 1)), (("look", 2), ("clips", 1), ("crops", 1))),
           rate=1e-3, cells=256, texts=8, scenes=0.25, auxiliary=0.5, acts=0.18, blur=5.0, filler=220, stored=0.3, favour=("locate", "switch state", "point", "not there", "page to HTML", "form to JSON", "read", "value", "clip: when"),
-          weights={"merged characters": 1.5, "tapped characters": 1.5}, joint_rate=2.0, longer=100.0, several=0.06, chinese=0.04),
+          weights={"merged characters": 1.5, "tapped characters": 1.5, "written": 4.0, "read": 3.0}, joint_rate=2.0, longer=100.0, several=0.06, chinese=0.04),
     Phase("all", 100000, (), (Mix(SHAPES, SMALL, 1), Mix({"shapes": 0.7, **SCREENS}, FULL, 3), Mix({"page": 1, "document": 1}, {}, 1.5)),
           turns=LOOK * 3 + READ + LOOK * 3 + RECALL + LOOK * 2 + CLIPS, rate=1e-3, cells=320, texts=4, auxiliary=0.4, warm=30, blur=5.0, acts=0.2, chinese=0.06, several=0.12, filler=250, longer=100.0, stored=0.4),
 ))

@@ -171,14 +171,14 @@ class Trainer:
                 carried, errors = self.heads.carried(resting, part["guides"], visual, part["heads"], part["ids"].shape[1],
                                                      self.model.model.language_model.embed_tokens.weight)
                 for name, value in carried.items():
-                    loss = loss + phase.guided * value
+                    loss = loss + phase.guided * phase.weights.get(name, 1.0) * value
                 for name, value in errors.items():
                     report.setdefault(name, []).append(float(value))
             for slot, states in (("copy", "copied"), ("quote", "quoted"), ("read", "reading")):
                 if states in resting and phase.auxiliary:
                     lost, right = self.heads.copying(slot, resting[states], part["targets"].flatten()[part["guides"][slot][0]],
                                                      self.model.model.language_model.embed_tokens.weight, self.spaced)
-                    loss = loss + phase.guided * sum(lost.values())
+                    loss = loss + phase.guided * sum(phase.weights.get(k, 1.0) * v for k, v in lost.items())
                     for name, value in right.items():
                         report.setdefault(kind + name, []).append(float(value))
             if "pointing" in resting and phase.auxiliary:
