@@ -41,6 +41,7 @@ SEED = 1_000_003            # training seeds are strings of the plan's seed; thi
 BATCH = 16
 # Sizes a user may send; the processor brings them to the trained area. Text stays legible only near that area.
 SCREEN_SIZES = [(256, 256), (288, 224), (260, 240), (300, 216), (224, 288)]
+NEW_WORDS = {"settings": "list", "sign": "read", "page": "page to HTML"}     # kinds with rows of words that training never showed, and what is asked there
 REASONING_MAX = 160         # tokens of reasoning that an answer may take more
 PICTURE_SIZES = SCREEN_SIZES + [(400, 300), (512, 512), (640, 480)]
 
@@ -79,12 +80,12 @@ def held_out(count: int, seed: int = SEED, kinds=None, pages: Path | None = None
                 if q.kind not in asked:       # one question of a kind about a picture
                     offer(f"{name}: {q.kind}", Item(f"{name}: {q.kind}", q, image))
                     asked.add(q.kind)
-    for kind in (k for k in ("settings", "sign") if k in wanted_kinds):
+    for kind in (k for k in NEW_WORDS if k in wanted_kinds):
         rng = random.Random(f"{seed}/{kind}/new")
         for i in range(count):
             width, height = rng.choice(SCREEN_SIZES)
             scene = scenes.make(kind, rng, width, height, paths, novel=True)
-            wanted = "list" if kind == "settings" else "read"
+            wanted = NEW_WORDS[kind]
             row = f"{kind}: {wanted} (new words)"
             q = next(q for q in questions.ask(scene, rng) if q.kind == wanted)
             offer(row, Item(row, q, Image.fromarray(scene.image)))

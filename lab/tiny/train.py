@@ -20,7 +20,7 @@ import safetensors.torch
 import torch
 import torch.nn.functional as F
 
-from . import config, coordinates, evaluate, guides, lessons, model as models, optimiser, text
+from . import config, coordinates, evaluate, guides, heads, lessons, model as models, optimiser, text
 
 REPORT_EVERY = 10
 PATIENCE = 1800       # seconds a process waits for the others before it takes them for dead
@@ -88,7 +88,7 @@ class Trainer:
         self.codec = text.Codec(text.load(self.folder))
         begun = self.file.exists() or (self.folder / "state.pt").exists()
         self.model = models.build(plan.shape, self.codec.ids, text.VOCABULARY, plan.seed, start=not begun)
-        self.heads = models.Heads(plan.shape)
+        self.heads = heads.Heads(plan.shape)
         self.spaced = torch.tensor(self.codec.spaced())
         self.digits = torch.tensor([[self.codec.encode(str(i))[0] for i in range(10)]])
         self.forward, self.short = models.Forward(self.model), models.short_products()
