@@ -33,7 +33,7 @@ from transformers.utils.chat_template_utils import render_jinja_template
 
 from lab import pixels
 
-from . import actions, browser, chat, clips, fonts, question, questions, scenes, several, words
+from . import actions, browser, chat, clips, fonts, goals, question, questions, scenes, several, words
 
 # Row, lines of filler (11.3 tokens each), most questions.
 RECALL = [("1K tokens", 90, 50), ("4K tokens", 360, 50), ("32K tokens", 2750, 12)]
@@ -360,7 +360,7 @@ def main(arguments=None) -> None:
     began = time.time()
     results = examine(ServerAnswerer(args.server, args.name) if args.server else Answerer(args.model), args.count, args.seed, args.show, args.kinds, args.pages,
                       args.toolkit)
-    print(table(results))
+    print(table(results), goals.table(results), sep="\n\n")
     print(f"{sum(f['n'] for f in results.values())} questions, {time.time() - began:.0f} s, seed {args.seed}")
     if args.json:
         args.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from . import evaluate, fonts, questions, scenes
+from . import evaluate, fonts, goals, questions, scenes
 
 SEED = 2_000_003
 TRIES = 24
@@ -124,7 +124,7 @@ def write(answerers, out: Path, about: str, figures: dict) -> int:
 
 
 def fill_card(card: Path, results: dict, marks=MARKS) -> None:
-    """Puts the table between the card's marks; those of the Thinking checkpoint come with their section, the first time."""
+    """Puts the tables (goals, then all rows) between the card's marks; those of the Thinking checkpoint come with their section, the first time."""
     text = card.read_text(encoding="utf-8")
     if marks == THINKING_MARKS and marks[0] not in text:
         text = text.replace(BEFORE, THINKING_SECTION + BEFORE, 1)
@@ -132,7 +132,8 @@ def fill_card(card: Path, results: dict, marks=MARKS) -> None:
     after = rest.partition(marks[1])[2]
     if not begin:
         raise ValueError(f"{card} has no place for the figures: {marks[0]}")
-    card.write_text(f"{before}{marks[0]}\n{evaluate.table(results)}\n{marks[1]}{after}", encoding="utf-8")
+    tables = "\n\n".join(t for t in (goals.table(results), evaluate.table(results)) if t)
+    card.write_text(f"{before}{marks[0]}\n{tables}\n{marks[1]}{after}", encoding="utf-8")
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ pytest.importorskip("PIL")
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from lab.tiny import clips, config, evaluate, export, fonts, lessons, model, question, questions, scenes, text, train  # noqa: E402
+from lab.tiny import clips, config, evaluate, export, fonts, goals, lessons, model, question, questions, scenes, text, train  # noqa: E402
 
 try:
     FONTS = fonts.paths()
@@ -264,3 +264,12 @@ def test_scores_count_only_what_is_right():
     assert evaluate.score(form, '{"Name": "Ann", "City": "Rome"}') == {"exact": 0.0, "fields right": 0.5}
     assert evaluate.score(form, '{"Name": "Ann", "City": "Oslo", "Age": "3"}')["fields right"] < 0.7
     assert evaluate.score(form, "[1]") == evaluate.score(form, "Ann, Oslo") == {"exact": 0.0, "fields right": 0.0}
+
+
+def test_goals_are_read_off_the_examination():
+    results = {"shapes: locate": {"centre inside": 1.0, "IoU > 0.5": 0.5, "n": 10}, "settings: locate": {"centre inside": 0.5, "IoU > 0.5": 0.5, "n": 30},
+               "browser, home: locate": {"centre inside": 0.9, "IoU > 0.5": 0.8, "n": 10}, "clip: not there": {"exact": 0.0, "n": 9}, "shapes: not there": {"exact": 1.0, "n": 9}}
+    found = {(task, goal): (value, n) for task, goal, value, n in goals.reached(results)}
+    assert found["locate a named element: centre inside", 0.95] == (0.625, 40)
+    assert found["the same, drawn by others", 0.80] == (0.9, 10) and found["not there", 0.90] == (1.0, 9)
+    assert len(found) == 5 and goals.table({}) == "" and "| 62 % | 40 |" in goals.table(results)
