@@ -125,8 +125,12 @@ SCREENS = {"settings": 2.2, "dialog": 1.3, "home": 1.3, "form": 1.2, "sign": 1, 
 BOTH = (Mix(SHAPES, SMALL, 3), Mix({"shapes": 1, **SCREENS}, FULL, 2))
 BOXES = ("all boxes", "name at box", "point", "locate", "not there")
 
+# Shapes and screens, lines of text, whole pages and documents.
+LETTERS = (Mix(SHAPES, SMALL, 1.2), Mix(SCREENS, LITTLE, 2.2), Mix({"shapes": 0.5, **SCREENS}, FULL, 2), Mix({"note": 1}, LINES, 2.2, written=False), Mix({"sign": 1}, LITTLE, 0.4),
+           Mix({"page": 1, "document": 1}, FULL, 2.2, written=False))
+
 # Steps of two micro-batches, for phases whose steps take turns.
-READ, LOOK, CLIPS, RECALL = ((("crops", 1), ("see", 1)),), ((("look", 2),),), ((("look", 1), ("clips", 1)),), ((("look", 1), ("recall", 1)),)
+LOOK, CLIPS, RECALL = ((("look", 2),),), ((("look", 1), ("clips", 1)),), ((("look", 1), ("recall", 1)),)
 
 # The published checkpoint. docs in models/tiny/README.md tell how far it has come.
 LONG = Plan("long", Shape(), (
@@ -145,13 +149,14 @@ LONG = Plan("long", Shape(), (
           turns=((("look", 2), ("crops", 2)), (("look", 2), ("crops", 2)), (("look", 1), ("clips", 1), ("crops", 2)), (("look", 1), ("recall", 1), ("crops", 2)), (("look", 1), ("recall", 1), ("crops", 2))),
           rate=1e-3, cells=256, texts=8, scenes=0.3, auxiliary=0.5, level=(0.7, 1.0), warm=0, acts=0.15, blur=6.0, filler=250, stored=0.3, favour=("locate", "switch state", "point", "not there")),
     # What is written, letter by letter: lines and notes, whole pages, documents.
-    Phase("letters", 20000, (), (Mix(SHAPES, SMALL, 1.2), Mix(SCREENS, LITTLE, 2.2), Mix({"shapes": 0.5, **SCREENS}, FULL, 2), Mix({"note": 1}, LINES, 2.2, written=False), Mix({"sign": 1}, LITTLE, 0.4),
-                                 Mix({"page": 1, "document": 1}, FULL, 2.2, written=False)),
+    Phase("letters", 20000, (), LETTERS,
           turns=((("look", 2), ("crops", 2)), (("look", 2), ("recall", 1), ("crops", 1)), (("look", 1), ("clips", 1), ("crops", 2)), (("look", 2), ("recall", 1), ("crops", 1)), (("look", 2), ("clips", 1), ("crops", 1))),
           rate=1e-3, cells=256, texts=8, scenes=0.25, auxiliary=0.5, acts=0.18, blur=5.0, filler=220, stored=0.3, favour=("locate", "switch state", "point", "not there", "page to HTML", "form to JSON", "read", "value", "clip: when"),
           weights={"merged characters": 1.5, "tapped characters": 1.5, "written": 4.0, "read": 3.0}, joint_rate=2.0, longer=100.0, several=0.06, chinese=0.04),
-    Phase("all", 100000, (), (Mix(SHAPES, SMALL, 1), Mix({"shapes": 0.7, **SCREENS}, FULL, 3), Mix({"page": 1, "document": 1}, {}, 1.5)),
-          turns=LOOK * 3 + READ + LOOK * 3 + RECALL + LOOK * 2 + CLIPS, rate=1e-3, cells=320, texts=4, auxiliary=0.4, warm=30, blur=5.0, acts=0.2, chinese=0.06, several=0.12, filler=250, longer=100.0, stored=0.4),
+    Phase("all", 100000, (), (*LETTERS, Mix({"shapes": 0.7, **SCREENS}, FULL, 2)),
+          turns=((("look", 2), ("crops", 1)), (("look", 2), ("recall", 1)), (("look", 1), ("clips", 1), ("crops", 1)), (("look", 2), ("recall", 1), ("crops", 1)), (("look", 2), ("clips", 1))),
+          rate=1e-3, cells=320, texts=4, auxiliary=0.4, warm=30, blur=5.0, acts=0.2, chinese=0.06, several=0.12, filler=250, longer=100.0, stored=0.4,
+          weights={"written": 2.0, "read": 2.0}),
 ))
 
 # All tasks in three minutes on a laptop, only to see that every part works.
@@ -165,7 +170,7 @@ SMOKE = Plan("smoke", Shape(vision_hidden=64, vision_layers=4, vision_heads=1, v
 LAST = LONG.phases[-1]
 THINKING = dataclasses.replace(LONG, name="thinking", phases=(
     Phase("think", 700, (), LAST.mixes, turns=(LOOK + CLIPS + RECALL) * 3 + LOOK, rate=2e-3, vision_rate=0.0, auxiliary=0.0, cells=256, texts=6, scenes=0.25,
-          acts=LAST.acts, chinese=LAST.chinese, blur=LAST.blur, filler=LAST.filler, stored=LAST.stored, favour=("relation", "count"), think=1.0),
+          acts=LAST.acts, chinese=LAST.chinese, blur=LAST.blur, filler=LAST.filler, longer=LAST.longer, stored=LAST.stored, favour=("relation", "count"), think=1.0),
 ), seed=2, warm=20, source="../../models/tiny/instruct", falls=True)
 SMOKE_THINKING = dataclasses.replace(THINKING, name="smoke-thinking", shape=SMOKE.shape, pages=SMOKE.pages, source="../smoke/instruct", warm=2, save_every=2, phases=(
     dataclasses.replace(THINKING.phases[0], steps=4, turns=((("look", 1), ("clips", 1)), (("look", 1), ("recall", 1))), cells=64, texts=4, share=3, filler=4),))
