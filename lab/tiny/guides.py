@@ -35,6 +35,7 @@ class Place:
         """relative_boxes: for each visual token, or pair of (tokens, box), the box 0..1000 that it belongs to; cells: all visual tokens."""
         self.tokens = {}
         self.scene, self.cells = scene, list(cells)
+        self.written = "".join(c for _, _, c in scene.characters)      # without the spaces: they are not drawn
         for token, box in relative_boxes:
             self.tokens.setdefault(tuple(box), []).append(token)
 
@@ -43,12 +44,16 @@ class Place:
 
     def text(self, text: str) -> list[int]:
         """The cells in which `text` is written, if it is written once."""
-        characters, columns = self.scene.characters, self.scene.width // 32
-        written, text = "".join(c for _, _, c in characters), "".join(text.split())
-        if not self.cells or written.count(text) != 1:
+        text = "".join(text.split())
+        if not self.cells or self.written.count(text) != 1:
             return []
-        at = written.index(text)
-        return sorted({self.cells[int(y // 32) * columns + int(x // 32)] for x, y, _ in characters[at:at + len(text)]})
+        at = self.written.index(text)
+        return sorted({self.cell(c) for c in range(at, at + len(text))})
+
+    def cell(self, character: int) -> int:
+        """The visual token in whose cell that character of the scene is drawn."""
+        x, y, _ = self.scene.characters[character]
+        return self.cells[int(y // 32) * (self.scene.width // 32) + int(x // 32)]
 
     def element(self, e) -> list[int]:
         return self.of(self.scene.relative(e.box), self.scene.relative(e.switch) if e.switch else None)
@@ -123,9 +128,7 @@ def reads(place: Place, question, a0: int, spans) -> list[tuple[str, int, list[i
     looks at the word's last character: that is where it ends. a0: index of the answer's first token; spans: the characters of its tokens."""
     if not place.cells or not place.scene.characters:
         return []
-    answer, characters, columns = question.answer, place.scene.characters, place.scene.width // 32
-    written = "".join(c for _, _, c in characters)      # without the spaces: they are not drawn
-    cell = lambda c: place.cells[int(characters[c][1] // 32) * columns + int(characters[c][0] // 32)]
+    answer, written = question.answer, place.written
     found, after, whole, at = [], -1, {}, 0             # whole: character of the answer -> the one in the picture that it repeats
     for part in question.free:
         first = answer.find(part, at)
@@ -141,8 +144,8 @@ def reads(place: Place, question, a0: int, spans) -> list[tuple[str, int, list[i
                 whole.setdefault(i, whole[i - 1])
     for i, (first, end) in enumerate(spans):
         if first in whole:
-            x, y, letter = characters[whole[first]]
-            found.append(("read", a0 + i - 1, [cell(whole[first])]))
+            x, y, letter = place.scene.characters[whole[first]]
+            found.append(("read", a0 + i - 1, [place.cell(whole[first])]))
             if answer[first] == letter:
                 found.append((WHERE, a0 + i - 1, [int(y % 32 / 16) * 8 + int(x % 32 / 4)]))
     for word in re.finditer(r"[\w'&+%@.:/-]*\w", answer):
@@ -160,7 +163,7 @@ def reads(place: Place, question, a0: int, spans) -> list[tuple[str, int, list[i
         after = at + len(text)
         for i, (first, end) in enumerate(spans):
             part = range(at + max(first, word.start()) - word.start(), at + min(end, word.end()) - word.start()) if first < word.end() and end > word.start() else ()
-            cells = sorted({cell(c) for c in part})
+            cells = sorted({place.cell(c) for c in part})
             if cells:
                 found.append(("read", a0 + i - 1, cells))
     return found

@@ -125,7 +125,7 @@ class Sequence:
                 self.guides += guides.guide_thought(q, place, (asked[id(q)], codec.spans(q.text)), (start, codec.spans(thought)))
             self.guides += guides.copies(codec, q.text, asked[id(q)], (codec.encode(thought), thought, codec.spans(thought)), start)
         # What is no target is not read either.
-        self.guides = [g for g in self.guides if g[0] != "read" or self.targets[g[1] + 1] >= 0]
+        self.guides = [g for g in self.guides if g[0] not in ("read", guides.WHERE) or self.targets[g[1] + 1] >= 0]
         return self
 
 

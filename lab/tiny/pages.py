@@ -48,20 +48,17 @@ def blocks(rng, size, height, source) -> tuple[str, list]:
 
 
 def told(title, found) -> dict:
-    """The facts of a page of these blocks: title, HTML, and `texts`, the pieces of text in the HTML in order."""
-    lines, texts = [f"<h1>{title}</h1>"], [title]
+    """The facts of a page of these blocks: title and HTML."""
+    lines = [f"<h1>{title}</h1>"]
     for kind, content in found:
         if kind in ("ul", "ol"):
             lines += [f"<{kind}>", *(f"<li>{t}</li>" for t in content), f"</{kind}>"]
-            texts += content
         elif kind == "table":
             lines += ["<table>", *("<tr>" + "".join(f"<td>{t}</td>" for t in row) + "</tr>" for row in content), "</table>"]
-            texts += [t for row in content for t in row]
         else:
             lines += {"p": [f"<p>{content}</p>"], "a": [f'<a href="#">{content}</a>'], "button": [f"<button>{content}</button>"],
                       "field": [f"<label>{content}</label>", '<input type="text">']}[kind]
-            texts.append(content)
-    return {"title": title, "html": "\n".join(lines), "texts": texts}
+    return {"title": title, "html": "\n".join(lines)}
 
 
 def page(rng, style, width, height, source):
@@ -129,7 +126,7 @@ def document(rng, style, width, height, source):
 
 def _texts(facts) -> tuple:
     """The pieces of text of a page's HTML, in order."""
-    return tuple(facts["texts"] if "texts" in facts else [t for t in re.split(r"<[^<>]*>|\n", facts["html"]) if t])
+    return tuple(t for t in re.split(r"<[^<>]*>|\n", facts["html"]) if t)
 
 
 def _quoted(values) -> tuple:

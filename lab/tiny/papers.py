@@ -3,7 +3,7 @@ the known ones."""
 
 from . import fonts, pages, words
 from .canvas import Canvas, Element, Scene, jitter, named_colour, render_scale, theme, wrapped
-from .screens import _button
+from .screens import draw_button
 
 
 class Source:
@@ -80,7 +80,7 @@ def page(rng, width, height, font_paths, level=3, draw=True, novel=False) -> Sce
             y += line
         elif kind == "button":
             box = (x, y, x + fonts.width(font, size, content) + rng.randint(20, 40), y + size + rng.randint(10, 18))
-            _button(canvas, rng, box, content, font, size, accent, rng.choice([0, 3, 8, 14]))
+            draw_button(canvas, rng, box, content, font, size, accent, rng.choice([0, 3, 8, 14]))
             scene.elements.append(Element("button", content, box))
             y = box[3]
         else:

@@ -37,7 +37,7 @@ def _icon(canvas, x, cy, size, text):
         canvas.line((inner[0], cy, inner[2], cy), white, 3)
 
 
-def _button(canvas, rng, box, name, font, size, accent, corner):
+def draw_button(canvas, rng, box, name, font, size, accent, corner):
     """A filled button with its name fitted into it."""
     fill = accent if rng.random() < 0.5 else jitter(rng, (205, 206, 212), 10)
     canvas.rectangle(box, fill, radius=corner)
@@ -133,7 +133,7 @@ def dialog(rng, width, height, font_paths, level=3, draw=True, novel=False) -> S
     corner = rng.choice([0, 4, 8, button_height / 2])
     for i, name in enumerate(names):
         box = (left + i * (button_width + gap), y, left + i * (button_width + gap) + button_width, y + button_height)
-        _button(canvas, rng, box, name, font, size, accent, corner)
+        draw_button(canvas, rng, box, name, font, size, accent, corner)
         scene.elements.append(Element("button", name, box))
     return canvas.finish(scene)
 
@@ -214,6 +214,6 @@ def form(rng, width, height, font_paths, level=4, draw=True, novel=False) -> Sce
     y = min(y + rng.randint(0, 20), height - high - 4)
     for i, name in enumerate(names):
         box = (x0 + i * (wide + 8), y, x0 + i * (wide + 8) + wide, y + high)
-        _button(canvas, rng, box, name, font, size, accent, corner)
+        draw_button(canvas, rng, box, name, font, size, accent, corner)
         scene.elements.append(Element("button", name, box))
     return canvas.finish(scene)
