@@ -126,7 +126,7 @@ BOTH = (Mix(SHAPES, SMALL, 3), Mix({"shapes": 1, **SCREENS}, FULL, 2))
 BOXES = ("all boxes", "name at box", "point", "locate", "not there")
 
 # Shapes and screens, lines of text, whole pages and documents.
-LETTERS = (Mix(SHAPES, SMALL, 1.2), Mix(SCREENS, LITTLE, 2.2), Mix({"shapes": 0.5, **SCREENS}, FULL, 2), Mix({"note": 1}, LINES, 2.2, written=False), Mix({"sign": 1}, LITTLE, 0.4),
+LETTERS = (Mix(SHAPES, SMALL, 2), Mix(SCREENS, LITTLE, 2.2), Mix({"shapes": 0.5, **SCREENS}, FULL, 2), Mix({"note": 1}, LINES, 2.2, written=False), Mix({"sign": 1}, LITTLE, 0.4),
            Mix({"page": 1, "document": 1}, FULL, 2.2, written=False))
 
 # Steps of two micro-batches, for phases whose steps take turns.
@@ -151,7 +151,7 @@ LONG = Plan("long", Shape(), (
     # What is written, letter by letter: lines and notes, whole pages, documents.
     Phase("letters", 20000, (), LETTERS,
           turns=((("look", 2), ("crops", 2)), (("look", 2), ("recall", 1), ("crops", 1)), (("look", 1), ("clips", 1), ("crops", 2)), (("look", 2), ("recall", 1), ("crops", 1)), (("look", 2), ("clips", 1), ("crops", 1))),
-          rate=1e-3, cells=256, texts=8, scenes=0.25, auxiliary=0.5, acts=0.18, blur=5.0, filler=220, stored=0.3, favour=("locate", "switch state", "point", "not there", "page to HTML", "form to JSON", "read", "value", "clip: when"),
+          rate=1e-3, cells=256, texts=8, scenes=0.25, auxiliary=0.5, acts=0.18, blur=5.0, filler=220, stored=0.3, favour=("locate", "switch state", "point", "not there", "page to HTML", "form to JSON", "read", "value", "clip: when", "count"),
           weights={"merged characters": 1.5, "tapped characters": 1.5, "written": 4.0, "read": 3.0}, joint_rate=2.0, longer=100.0, several=0.06, chinese=0.04),
     Phase("all", 100000, (), (*LETTERS, Mix({"shapes": 0.7, **SCREENS}, FULL, 2)),
           turns=((("look", 2), ("crops", 1)), (("look", 2), ("recall", 1)), (("look", 1), ("clips", 1), ("crops", 1)), (("look", 2), ("recall", 1), ("crops", 1)), (("look", 2), ("clips", 1))),
