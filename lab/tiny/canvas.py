@@ -8,7 +8,7 @@ every drawn character. Drawing is a pure function of the given `random.Random`, 
 import colorsys
 import io
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -40,6 +40,16 @@ class Scene:
     characters: list = field(default_factory=list)   # (x, y, character), centres in pixels
     facts: dict = field(default_factory=dict)        # title, text, background
     image: np.ndarray | None = None
+    fine: Image.Image | None = None                  # the picture in more pixels, where it was drawn so
+
+    def enlarged(self, width, height) -> "Scene":
+        """The same scene in a picture of another size: from more pixels where there are any, as screens of a higher resolution come,
+        else stretched, as the processor does with small pictures."""
+        fx, fy = width / self.width, height / self.height
+        at = lambda box: box and (box[0] * fx, box[1] * fy, box[2] * fx, box[3] * fy)
+        image = (self.fine or Image.fromarray(self.image)).resize((width, height), Image.BICUBIC)
+        return replace(self, width=width, height=height, elements=[replace(e, box=at(e.box), switch=at(e.switch)) for e in self.elements],
+                       characters=[(min(x * fx, width - 1), min(y * fy, height - 1), c) for x, y, c in self.characters], image=np.asarray(image), fine=None)
 
     def relative(self, box) -> list[int]:
         """Pixel box -> integers 0..1000 of width and height, as the model speaks of places."""
@@ -101,6 +111,7 @@ class Canvas:
         if self.draw:
             image = self.image
             if image.size != (self.width, self.height):
+                scene.fine = image
                 image = image.resize((self.width, self.height), Image.BICUBIC)
             if self.rng.random() < 0.15:
                 packed = io.BytesIO()

@@ -33,6 +33,8 @@ class Shape:
 SMALL = {(160, 160): 4, (192, 160): 3, (160, 192): 2, (192, 128): 2, (128, 192): 1, (192, 192): 2, (224, 160): 1, (256, 128): 1}
 FULL = {(256, 256): 4, (288, 224): 3, (320, 256): 3, (256, 320): 1, (256, 224): 2, (224, 256): 1}       # 56 to 80
 LITTLE = {(192, 160): 2, (224, 160): 3, (192, 192): 2, (256, 160): 2, (256, 192): 2}      # screens of few things
+WIDE = (110_000, 184_320)        # areas to which the processor brings what is smaller or larger
+LARGE = {(384, 320): 2, (416, 320): 2, (384, 384): 1, (480, 384): 2, (448, 320): 1}      # drawn so wide: text as small as a pixel's size allows
 CROP = (128, 96)
 LINES = {(128, 96): 2, (160, 96): 3, (192, 96): 3, (192, 64): 2, (160, 64): 2, (224, 64): 2, (256, 64): 1}     # lessons in reading: a line or two
 
@@ -44,6 +46,7 @@ class Mix:
     sizes: dict
     weight: float = 1.0
     written: bool = True             # such scenes are also told as text
+    areas: tuple = ()                # pictures are brought to an area between these, in pixels; (): they stay as drawn
 
 
 @dataclass(frozen=True)
@@ -91,8 +94,9 @@ class Plan:
     seed: int = 1
     warm: int = 40                   # steps of warm-up, once
     floor: float = 0.03              # rate at the end of a decay branch
-    min_pixels: int = 160 * 160      # areas to which the shipped processor brings pictures
-    max_pixels: int = 320 * 256
+    min_pixels: int = 352 * 352      # areas to which the shipped processor brings pictures
+    max_pixels: int = 480 * 384
+    video_pixels: tuple = (4 * 160 * 160, 32 * 320 * 256)      # the same of clips: frames times area
     save_every: int = 25             # steps between checkpoints
     pages: str = "../pages"          # the browser's scenes, relative to the work folder
     source: str = ""                 # exported folder whose weights a new work folder begins with, relative to that; "": random ones
@@ -126,8 +130,9 @@ BOTH = (Mix(SHAPES, SMALL, 3), Mix({"shapes": 1, **SCREENS}, FULL, 2))
 BOXES = ("all boxes", "name at box", "point", "locate", "not there")
 
 # Shapes and screens, lines of text, whole pages and documents.
-LETTERS = (Mix(SHAPES, SMALL, 2), Mix(SCREENS, LITTLE, 2.2), Mix({"shapes": 0.5, **SCREENS}, FULL, 2), Mix({"note": 1}, LINES, 2.2, written=False), Mix({"sign": 1}, LITTLE, 0.4),
-           Mix({"page": 1, "document": 1}, FULL, 2.2, written=False))
+LETTERS = (Mix(SHAPES, SMALL, 1), Mix(SHAPES, SMALL, 1, areas=WIDE), Mix(SCREENS, LITTLE, 2, areas=WIDE), Mix({"shapes": 0.5, **SCREENS}, FULL, 2, areas=WIDE),
+           Mix({"note": 1}, LINES, 1.8, written=False, areas=(22_000, 70_000)), Mix({"sign": 1}, LITTLE, 0.4, areas=WIDE), Mix({"page": 1, "document": 1}, FULL, 2.6, written=False, areas=WIDE),
+           Mix({"page": 2, "document": 2, **SCREENS}, LARGE, 0.8))
 
 # Steps of two micro-batches, for phases whose steps take turns.
 LOOK, CLIPS, RECALL = ((("look", 2),),), ((("look", 1), ("clips", 1)),), ((("look", 1), ("recall", 1)),)
@@ -151,9 +156,9 @@ LONG = Plan("long", Shape(), (
     # What is written, letter by letter: lines and notes, whole pages, documents.
     Phase("letters", 20000, (), LETTERS,
           turns=((("look", 2), ("crops", 2)), (("look", 2), ("recall", 1), ("crops", 1)), (("look", 1), ("clips", 1), ("crops", 2)), (("look", 2), ("recall", 1), ("crops", 1)), (("look", 2), ("clips", 1), ("crops", 1))),
-          rate=1e-3, cells=256, texts=8, scenes=0.25, auxiliary=0.5, acts=0.18, blur=5.0, filler=220, stored=0.3, favour=("locate", "switch state", "point", "not there", "page to HTML", "form to JSON", "read", "value", "clip: when", "count"),
+          rate=1e-3, cells=432, share=7, texts=8, scenes=0.25, auxiliary=0.5, acts=0.18, blur=5.0, filler=220, stored=0.3, favour=("locate", "switch state", "point", "not there", "page to HTML", "form to JSON", "read", "value", "clip: when", "count"),
           weights={"merged characters": 1.5, "tapped characters": 1.5, "written": 4.0, "read": 3.0}, joint_rate=2.0, longer=100.0, several=0.06, chinese=0.04),
-    Phase("all", 100000, (), (*LETTERS, Mix({"shapes": 0.7, **SCREENS}, FULL, 2)),
+    Phase("all", 100000, (), (*LETTERS, Mix({"shapes": 0.7, **SCREENS}, FULL, 2, areas=WIDE)),
           turns=((("look", 2), ("crops", 1)), (("look", 2), ("recall", 1)), (("look", 1), ("clips", 1), ("crops", 1)), (("look", 2), ("recall", 1), ("crops", 1)), (("look", 2), ("clips", 1))),
           rate=1e-3, cells=320, texts=4, auxiliary=0.4, warm=30, blur=5.0, acts=0.2, chinese=0.06, several=0.12, filler=250, longer=100.0, stored=0.4,
           weights={"written": 2.0, "read": 2.0}),

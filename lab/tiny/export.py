@@ -39,7 +39,7 @@ def spec_of(plan: config.Plan) -> reference.Spec:
         ffn=shape.ffn, vocab=text.VOCABULARY, tied=True, max_position=shape.max_positions, theta=shape.rope_theta,
         section=shape.mrope_section, v_hidden=shape.vision_hidden, v_layers=shape.vision_layers, v_heads=shape.vision_heads,
         v_ffn=shape.vision_ffn, taps=shape.taps, table_side=shape.position_side, entries=text.VOCABULARY - len(ADDED),
-        min_pixels=plan.min_pixels, max_pixels=plan.max_pixels, video_min_pixels=4 * plan.min_pixels, video_max_pixels=32 * plan.max_pixels)
+        min_pixels=plan.min_pixels, max_pixels=plan.max_pixels, video_min_pixels=plan.video_pixels[0], video_max_pixels=plan.video_pixels[1])
 
 
 def weights_of(file: Path) -> dict[str, torch.Tensor]:

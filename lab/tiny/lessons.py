@@ -318,9 +318,12 @@ class Lessons:
         width, height = rng.choice(sizes) if sizes else pick(rng, mix.sizes.items())
         # Goals come with the signature of a tool and earlier steps: long sequences, which would pad those of plain questions to their length.
         acting = with_text and rng.random() < phase.acts
-        count = max(1, round(phase.cells / (width * height // 1024) / (2 if acting else 1)))
+        wide, high = brought(width, height, rng.uniform(*mix.areas)) if mix.areas else (width, height)
+        count = max(1, round(phase.cells / (wide * high // 1024) / (2 if acting else 1)))
         made = self.store.draw(rng, mix.kinds, width, height, count) if sizes else [scenes.make(pick(rng, mix.kinds.items()), rng, width, height, self.paths, level) for _ in range(count)]
-        grid = (height // 32, width // 32)
+        if (wide, high) != (width, height):
+            made = [s.enlarged(wide, high) for s in made]
+        grid = (high // 32, wide // 32)
         out = self._seen(made, grid)
         if with_text and not acting and count > 1 and rng.random() < phase.several:
             out.update(self._several(rng, phase, made, grid, out["heads"]["box"].tolist()))
@@ -386,6 +389,12 @@ class Lessons:
                     asked.append(chinese.chat(rng))
                 packed.append(sequence(self.codec, rng, self.think(phase, rng, asked)).guide())
         return collate(packed, self.codec.ids["<|endoftext|>"])
+
+
+def brought(width, height, area) -> tuple[int, int]:
+    """The size to which a picture smaller than `area` is brought, by whole cells; a larger one stays."""
+    factor = max(1.0, (area / (width * height)) ** 0.5)
+    return round(width * factor / 32) * 32, round(height * factor / 32) * 32
 
 
 def pick(rng, pairs):

@@ -156,7 +156,7 @@ def crop(rng, width, height, font_paths, level=0, draw=True, novel=False) -> Sce
     y = rng.randint(2, 10)
     source = words.NOVEL if novel else words.TRAIN_WORDS
     while y < height - 6:
-        font, size, x = rng.choice(font_paths), rng.choice([11, 12, 13, 14, 14, 15, 16, 16, 17, 18, 19, 20, 22, 26, 32]), rng.randint(-6, 14)
+        font, size, x = rng.choice(font_paths), rng.choice([11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 26, 28, 32]), rng.randint(-6, 14)
         y += size * 0.5
         while x < width - 8:
             kind, known = rng.random(), False
