@@ -60,8 +60,10 @@ def test_resumed_training_equals_uninterrupted(work, tmp_path, phase):
     assert len(set(losses)) == 5
 
 
-def test_two_processes_equal_one(work, tmp_path):
-    """However the processes share the micro-batches, the step is the same up to the order of sums."""
+def test_two_processes_equal_one(work, tmp_path, monkeypatch):
+    """However the processes share the micro-batches, the step is the same up to the order of sums. In f32: short products round by the
+    order too, and the optimiser gives directions of next to no gradient the same length as all others."""
+    monkeypatch.setattr(model, "short_products", lambda: False)
     plan = phase_plan("all", 3, save_every=3)
     results = []
     for ranks in (1, 2):
