@@ -33,8 +33,8 @@ class Shape:
 SMALL = {(160, 160): 4, (192, 160): 3, (160, 192): 2, (192, 128): 2, (128, 192): 1, (192, 192): 2, (224, 160): 1, (256, 128): 1}
 FULL = {(256, 256): 4, (288, 224): 3, (320, 256): 3, (256, 320): 1, (256, 224): 2, (224, 256): 1}       # 56 to 80
 LITTLE = {(192, 160): 2, (224, 160): 3, (192, 192): 2, (256, 160): 2, (256, 192): 2}      # screens of few things
-WIDE = (110_000, 184_320)        # areas to which the processor brings what is smaller or larger
-LARGE = {(384, 320): 2, (416, 320): 2, (384, 384): 1, (480, 384): 2, (448, 320): 1}      # drawn so wide: text as small as a pixel's size allows
+WIDE = (110_000, 184_320)        # areas to which small pictures are brought: around what the processor makes of them
+LARGE = {(384, 320): 2, (416, 320): 2, (384, 384): 1, (480, 384): 2, (448, 320): 1, (512, 384): 1, (640, 480): 1, (800, 600): 1}      # text stays small, or gets so where the processor shrinks them
 CROP = (128, 96)
 LINES = {(128, 96): 2, (160, 96): 3, (192, 96): 3, (192, 64): 2, (160, 64): 2, (224, 64): 2, (256, 64): 1}     # lessons in reading: a line or two
 
@@ -95,7 +95,7 @@ class Plan:
     warm: int = 40                   # steps of warm-up, once
     floor: float = 0.03              # rate at the end of a decay branch
     min_pixels: int = 352 * 352      # areas to which the shipped processor brings pictures
-    max_pixels: int = 480 * 384
+    max_pixels: int = 640 * 480
     video_pixels: tuple = (4 * 160 * 160, 32 * 320 * 256)      # the same of clips: frames times area
     save_every: int = 25             # steps between checkpoints
     pages: str = "../pages"          # the browser's scenes, relative to the work folder
@@ -132,7 +132,7 @@ BOXES = ("all boxes", "name at box", "point", "locate", "not there")
 # Shapes and screens, lines of text, whole pages and documents.
 LETTERS = (Mix(SHAPES, SMALL, 1), Mix(SHAPES, SMALL, 1, areas=WIDE), Mix(SCREENS, LITTLE, 2, areas=WIDE), Mix({"shapes": 0.5, **SCREENS}, FULL, 2, areas=WIDE),
            Mix({"note": 1}, LINES, 1.8, written=False, areas=(22_000, 70_000)), Mix({"sign": 1}, LITTLE, 0.4, areas=WIDE), Mix({"page": 1, "document": 1}, FULL, 2.6, written=False, areas=WIDE),
-           Mix({"page": 2, "document": 2, **SCREENS}, LARGE, 0.8))
+           Mix({"page": 2, "document": 2, **SCREENS}, LARGE, 1.2, areas=(WIDE[0], 640 * 480)))
 
 # Steps of two micro-batches, for phases whose steps take turns.
 LOOK, CLIPS, RECALL = ((("look", 2),),), ((("look", 1), ("clips", 1)),), ((("look", 1), ("recall", 1)),)

@@ -39,11 +39,11 @@ from . import actions, browser, chat, clips, fonts, goals, question, questions, 
 RECALL = [("1K tokens", 90, 50), ("4K tokens", 360, 50), ("32K tokens", 2750, 12)]
 SEED = 1_000_003            # training seeds are strings of the plan's seed; this one is used nowhere else
 BATCH = 16
-# Sizes a user may send; the processor brings them to the trained area. Text stays legible only near that area.
-SCREEN_SIZES = [(256, 256), (288, 224), (260, 240), (300, 216), (224, 288)]
+# Sizes a user may send; the processor brings them to the trained areas.
+SCREEN_SIZES = [(256, 256), (288, 224), (260, 240), (300, 216), (224, 288), (320, 240), (400, 300), (480, 360), (640, 480)]
 NEW_WORDS = {"settings": "list", "sign": "read", "page": "page to HTML"}     # kinds with rows of words that training never showed, and what is asked there
 REASONING_MAX = 160         # tokens of reasoning that an answer may take more
-PICTURE_SIZES = SCREEN_SIZES + [(400, 300), (512, 512), (640, 480)]
+PICTURE_SIZES = SCREEN_SIZES + [(512, 512)]
 
 
 @dataclass

@@ -318,7 +318,7 @@ class Lessons:
         width, height = rng.choice(sizes) if sizes else pick(rng, mix.sizes.items())
         # Goals come with the signature of a tool and earlier steps: long sequences, which would pad those of plain questions to their length.
         acting = with_text and rng.random() < phase.acts
-        wide, high = brought(width, height, rng.uniform(*mix.areas)) if mix.areas else (width, height)
+        wide, high = brought(width, height, rng.uniform(*mix.areas), mix.areas[1]) if mix.areas else (width, height)
         count = max(1, round(phase.cells / (wide * high // 1024) / (2 if acting else 1)))
         made = self.store.draw(rng, mix.kinds, width, height, count) if sizes else [scenes.make(pick(rng, mix.kinds.items()), rng, width, height, self.paths, level) for _ in range(count)]
         if (wide, high) != (width, height):
@@ -391,9 +391,10 @@ class Lessons:
         return collate(packed, self.codec.ids["<|endoftext|>"])
 
 
-def brought(width, height, area) -> tuple[int, int]:
-    """The size to which a picture smaller than `area` is brought, by whole cells; a larger one stays."""
-    factor = max(1.0, (area / (width * height)) ** 0.5)
+def brought(width, height, least, most) -> tuple[int, int]:
+    """The size to which a picture is brought, by whole cells, so that its area lies between `least` and `most` pixels."""
+    area = width * height
+    factor = (min(max(area, least), most) / area) ** 0.5
     return round(width * factor / 32) * 32, round(height * factor / 32) * 32
 
 

@@ -10,7 +10,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
-pytest.importorskip("PIL")
+Image = pytest.importorskip("PIL.Image")
+np = pytest.importorskip("numpy")
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -227,6 +228,29 @@ def test_targets_point_at_their_cells():
         if e.switch:
             x, y = (e.switch[0] + e.switch[2]) / 2, (e.switch[1] + e.switch[3]) / 2
             assert list(target["box"][int(y / 32) * columns + int(x / 32)]) == scene.relative(e.switch)
+
+
+def test_a_picture_is_brought_to_an_area_with_all_that_is_known_of_it():
+    rng = random.Random(5)
+    fine = 0
+    for kind in ("settings", "page", "note", "shapes") * 3:
+        scene = scenes.make(kind, rng, 224, 160, FONTS)
+        wide, high = lessons.brought(224, 160, 120_000, 184_320)
+        assert (wide, high) == (416, 288)
+        large = scene.enlarged(wide, high)
+        fine += scene.fine is not None
+        assert large.image.shape == (high, wide, 3) and (large.width, large.height) == (wide, high)
+        for a, b in zip(scene.elements, large.elements):
+            assert max(abs(x - y) for x, y in zip(scene.relative(a.box), large.relative(b.box))) <= 1 and (a.name, a.on) == (b.name, b.on)
+            assert (a.switch is None) == (b.switch is None)
+        assert [c for _, _, c in scene.characters] == [c for _, _, c in large.characters]
+        assert all(0 <= x < wide and 0 <= y < high for x, y, _ in large.characters)
+        # The same picture: shrunk again it is near the small one.
+        again = np.asarray(Image.fromarray(large.image).resize((224, 160), Image.BICUBIC)).astype(int)
+        assert np.abs(again - scene.image).mean() < 8
+    assert 0 < fine < 12
+    assert lessons.brought(256, 256, 60_000, 184_320) == (256, 256)
+    assert lessons.brought(800, 600, 120_000, 307_200) == (640, 480)
 
 
 def test_exported_folder_answers(work, tmp_path):
