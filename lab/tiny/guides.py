@@ -19,6 +19,7 @@ SLOTS = {
     "other": (3, 2),     # tokens of an answer about two things -> last token of the second's name
     "aim": (4, 0),       # tokens of an answer -> where the thing is that they speak of
     "quote": (4, 2),     # a token before one that repeats a planted fact -> that piece of the fact
+    "count": (3, 1),     # tokens up to the number in an answer that counts -> the middle of each thing counted and the first token, evenly: that one's share tells the number
     "read": (4, 3),      # a token before one that repeats what is written in a picture -> the cells of those characters
 }
 # More heads that look where a slot's head does. A head brings 64 numbers from a cell, too few for all that is written in it.
@@ -54,6 +55,11 @@ class Place:
         """The visual token in whose cell that character of the scene is drawn."""
         x, y, _ = self.scene.characters[character]
         return self.cells[int(y // 32) * (self.scene.width // 32) + int(x // 32)]
+
+    def middle(self, e) -> int:
+        """The visual token of the cell in which the middle of `e` lies."""
+        x, y = (e.box[0] + e.box[2]) / 2, (e.box[1] + e.box[3]) / 2
+        return self.cells[min(int(y // 32), self.scene.height // 32 - 1) * (self.scene.width // 32) + min(int(x // 32), self.scene.width // 32 - 1)]
 
     def element(self, e) -> list[int]:
         return self.of(self.scene.relative(e.box), self.scene.relative(e.switch) if e.switch else None)
@@ -119,7 +125,19 @@ def guide(question, place: Place, asked: tuple, answered: tuple) -> list[tuple[s
 
     asked, answered: (index of the first token, character spans of the tokens) of the question's text and of its answer.
     """
-    return _guide(question, place, asked, answered) + reads(place, question, *answered)
+    return _guide(question, place, asked, answered) + reads(place, question, *answered) + counts(place, question, *answered)
+
+
+def counts(place: Place, question, a0: int, spans) -> list[tuple[str, int, list[int]]]:
+    """Guides for the tokens of an answer up to the number that it counts: one for each thing counted, one for the first token. The
+    logarithms' mean is least when all get the same attention; what rests on the first token is then 1 / (number + 1)."""
+    if not place.cells or question.kind not in ("count", "count rows"):
+        return []
+    trait, wanted = question.about or (None, None)
+    things = [e for e in place.scene.elements if trait is None or getattr(e, trait) == wanted]
+    number = re.search(r"\d+|\bno\b", question.answer)
+    last = _token_at(spans, number.start()) if number else None
+    return [("count", a0 + i - 1, [at]) for i in range(last + 1) for at in (*NOWHERE, *(place.middle(e) for e in things))] if last is not None else []
 
 
 def reads(place: Place, question, a0: int, spans) -> list[tuple[str, int, list[int]]]:

@@ -9,6 +9,8 @@ from . import words
 from .config import Shape
 from .model import EPSILON
 
+MOST = 12       # things that a reading of counts tells apart
+
 
 class Heads(nn.Module):
     """Auxiliary classifiers: characters of each patch; kind, label, colour and box digits of each merged cell; and the
@@ -31,6 +33,8 @@ class Heads(nn.Module):
         self.copy = nn.Parameter(torch.full((shape.hidden,), 3.0))         # the next piece from the state of a token that copies it
         self.quote = nn.Parameter(torch.full((shape.hidden,), 3.0))        # the same where it comes from a text before the question
         self.read = nn.Parameter(torch.full((shape.hidden,), 3.0))         # the same where it is written in the picture
+        self.middle = nn.Linear(shape.hidden, 2)      # whether the middle of a thing lies in the cell
+        self.counted = nn.Linear(shape.hidden, MOST + 1)    # how many things a token has just looked at
         self.where = nn.Linear(shape.hidden, 16)      # in which part of the cell the letter stands that is read next
         self.space = nn.Parameter(torch.zeros(shape.hidden))               # what a space before a piece adds to its embedding
         self.characters = nn.Linear(shape.vision_hidden, 4 * len(words.CHARACTERS))
@@ -122,6 +126,14 @@ class Heads(nn.Module):
         logits, wanted = self.where(F.rms_norm(state, state.shape[-1:], eps=EPSILON)), rest.int().argmax(1)
         return F.cross_entropy(logits, wanted), (logits.argmax(-1) == wanted).float().mean().detach()
 
+    def counting(self, state, tokens) -> tuple[torch.Tensor, torch.Tensor]:
+        """(loss, share right): does a token know how many things it counts? state [n, hidden], tokens [n]: as of slot `count`, each as often
+        as there are things, and once more."""
+        _, inverse, often = tokens.unique(return_inverse=True, return_counts=True)
+        first = torch.zeros(len(often), dtype=torch.long).scatter_(0, inverse, torch.arange(len(tokens)))
+        logits, wanted = self.counted(F.rms_norm(state[first], state.shape[-1:], eps=EPSILON)), (often - 1).clamp(max=MOST)
+        return F.cross_entropy(logits, wanted), (logits.argmax(-1) == wanted).float().mean().detach()
+
     def copying(self, slot, state, wanted, embedding, spaced) -> tuple[dict, dict]:
         """(losses, shares right): does the piece to copy arrive, in the embeddings' own terms? state [n, hidden], wanted: ids [n].
 
@@ -165,6 +177,13 @@ class Heads(nn.Module):
             loss["place"] = 8 * F.smooth_l1_loss(self.place(merged[known]), wanted / 1000, beta=0.03)
             guess = sum(l.argmax(-1) * m for (l, _, _), m in zip(parts, (100, 10, 1)))
             right["box within 20"] = ((guess - wanted).abs() <= 20).float().mean().detach()
+        if embedding is not None and "middle" in target:      # crops: most of their words are no elements
+            wanted, logits = target["middle"].flatten(), self.middle(merged)
+            each = F.cross_entropy(logits, wanted, reduction="none")
+            some = wanted > 0
+            loss["middle"] = 0.5 * each[~some].mean() + (0.5 * each[some].mean() if some.any() else 0)
+            if some.any():
+                right["middle"] = (logits.argmax(-1) == 1)[some].float().mean().detach() * (logits.argmax(-1) == 0)[~some].float().mean().detach()
         if embedding is not None and "pieces" in target:
             pieces = target["pieces"].flatten(0, 1)
             known = pieces[:, 0] >= 0

@@ -194,7 +194,7 @@ class Forward:
         guides: slot -> (flat indices [n], bool [n, length]) as lessons give them; resting: receives slot -> the logarithm of the
         attention [n] of that slot's head that rests where it should ((slot, layer, head) -> the same of ALSO's heads), and "found": the states of the finding tokens after the layer of
         slot `find`; "cells", "aimed": those of the visual tokens before the layer of slot `aim`, of the aiming tokens after it; "copied", "quoted", "reading",
-        "compared": of the tokens of slots `copy`, `quote`, `read` and `other` after their layers; "pointing": those of WHERE after the layer of `read`.
+        "compared", "counted": of the tokens of slots `copy`, `quote`, `read`, `other` and `count` after their layers; "pointing": those of WHERE after the layer of `read`.
         longer: the attention is told as it would be if all else that could be looked at were so many times as much.
         """
         batch, length = ids.shape
@@ -225,7 +225,7 @@ class Forward:
             h = h + a.o_proj(mixed.transpose(1, 2).reshape(batch, length, -1))
             x = F.rms_norm(h, (width,), layer.post_attention_layernorm.weight, EPSILON)
             h = h + layer.mlp.down_proj(F.silu(layer.mlp.gate_proj(x)) * layer.mlp.up_proj(x))
-            for slot, states in (("aim", "aimed"), ("find", "found"), ("copy", "copied"), ("other", "compared"), ("quote", "quoted"), ("read", "reading")):
+            for slot, states in (("aim", "aimed"), ("find", "found"), ("copy", "copied"), ("other", "compared"), ("quote", "quoted"), ("read", "reading"), ("count", "counted")):
                 if guides and slot in guides and i == SLOTS[slot][0]:
                     resting[states] = h.reshape(-1, width)[guides[slot][0]]
             if guides and WHERE in guides and i == SLOTS["read"][0]:

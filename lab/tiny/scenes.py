@@ -190,7 +190,7 @@ def make(kind, rng, width, height, font_paths, level=1.0, draw=True, **options) 
 def targets(scene: Scene) -> dict[str, np.ndarray]:
     """Auxiliary targets in merge-block order.
 
-    kind, label, colour uint8 [cells]; box int16 [cells, 4] (-1: none); characters uint8 [cells * 4, 4] of each 16-pixel
+    kind, label, colour uint8 [cells]; middle uint8 [cells]: whether the middle of an element lies in it; box int16 [cells, 4] (-1: none); characters uint8 [cells * 4, 4] of each 16-pixel
     patch: the one whose centre lies in each quarter of its width (0: none). Quarters, not ranks: a patch needn't count to know them.
     """
     rows, columns = scene.height // 32, scene.width // 32
@@ -198,6 +198,7 @@ def targets(scene: Scene) -> dict[str, np.ndarray]:
     label = np.zeros((rows, columns), np.uint8)
     colour = np.zeros((rows, columns), np.uint8)
     box = np.full((rows, columns, 4), -1, np.int16)
+    middle = np.zeros((rows, columns), np.uint8)
 
     def cover(b, margin):
         x0, y0, x1, y1 = (v / 32 for v in b)
@@ -208,6 +209,7 @@ def targets(scene: Scene) -> dict[str, np.ndarray]:
         at = cover(e.box, 0.35 if e.kind != "text" else 0.2)
         shown = e.kind if e.kind != "checkbox" else "on" if e.on else "off"
         kind[at], box[at] = words.KINDS.index(shown), scene.relative(e.box)
+        middle[min(int((e.box[1] + e.box[3]) / 64), rows - 1), min(int((e.box[0] + e.box[2]) / 64), columns - 1)] = 1
         label[at] = words.LABELS.index(e.name) if e.name in _LABEL_SET else 0
         colour[at] = words.COLOUR_NAMES.index(e.colour) if e.colour else 0
         if e.switch:
@@ -217,7 +219,7 @@ def targets(scene: Scene) -> dict[str, np.ndarray]:
     for x, y, c in scene.characters:
         characters[int(y / 16), int(x / 16), int(x % 16 / 4)] = max(0, words.CHARACTERS.find(c))
     characters = characters.reshape(rows, 2, columns, 2, 4).transpose(0, 2, 1, 3, 4).reshape(-1, 4)
-    return dict(kind=kind.ravel(), label=label.ravel(), colour=colour.ravel(), box=box.reshape(-1, 4), characters=characters)
+    return dict(kind=kind.ravel(), label=label.ravel(), colour=colour.ravel(), box=box.reshape(-1, 4), middle=middle.ravel(), characters=characters)
 
 
 _LABEL_SET = set(words.LABELS)

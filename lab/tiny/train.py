@@ -185,6 +185,10 @@ class Trainer:
                 lost, right = self.heads.pointing(resting["pointing"], part["guides"][guides.WHERE][1])
                 loss = loss + phase.guided * lost
                 report.setdefault("right where", []).append(float(right))
+            if "counted" in resting and phase.auxiliary:
+                lost, right = self.heads.counting(resting["counted"], part["guides"]["count"][0])
+                loss = loss + phase.guided * lost
+                report.setdefault("right count", []).append(float(right))
             for slot, logarithm in ((s, r) for s, r in resting.items() if s in guides.SLOTS or isinstance(s, tuple)):
                 loss = loss - phase.guided * logarithm.mean()
                 if isinstance(slot, str):
