@@ -194,3 +194,35 @@ def test_free_text_is_spelled_and_reads_one_cell_a_letter(codec):
             assert tuple(s.ids[s.asked[0][1]:-1]) == codec.encode(q.answer)
             assert (s.targets[-1] == -100) == bool(q.free)
     assert spelled > 60
+
+
+def test_counting_looks_at_the_middle_of_each_thing_once(codec):
+    seen = set()
+    for seed in range(8):
+        rng = random.Random(seed)
+        scene = scenes.make("shapes", rng, 256, 192, FONTS)
+        target = scenes.targets(scene)
+        middles = [i for i, m in enumerate(target["middle"]) if m]
+        for q in [q for q in questions.ask(scene, rng) if q.kind == "count"]:
+            s = lessons.Sequence(codec)
+            s.text("<|im_start|>user\n")
+            s.picture(6, 8)
+            s.question(q.text)
+            start = len(s.ids)
+            s.answer(q.answer, q)
+            s.guide(guides.of_picture(scene, target["box"].tolist(), s.visual))
+            number = int(re.search(r"\d+", q.answer).group()) if re.search(r"\d", q.answer) else 0
+            looks = {}
+            for slot, token, rest in s.guides:
+                if slot == "count":
+                    looks.setdefault(token, []).append(rest)
+            assert start - 1 in looks and all(len(found) == number + 1 and found[0] == guides.NOWHERE for found in looks.values())
+            # The last of them is the one that says the number.
+            assert codec.decode([s.ids[max(looks) + 1]]).strip() in (str(number), "no")
+            for found in looks.values():
+                cells = [s.visual.index(rest[0]) for rest in found[1:]]
+                assert set(cells) <= set(middles)
+                if not q.about:
+                    assert set(cells) == set(middles)
+            seen.add(number)
+    assert {0, 1, 2} <= seen
