@@ -160,7 +160,7 @@ LONG = Plan("long", Shape(), (
           weights={"merged characters": 1.5, "tapped characters": 1.5, "written": 4.0, "read": 3.0}, joint_rate=1.2, longer=500.0, several=0.06, chinese=0.04),
     Phase("all", 100000, (), (*LETTERS, Mix({"shapes": 0.7, **SCREENS}, FULL, 2, areas=WIDE)),
           turns=((("look", 2), ("crops", 1)), (("look", 2), ("recall", 1)), (("look", 1), ("clips", 1), ("crops", 1)), (("look", 2), ("recall", 1), ("crops", 1)), (("look", 2), ("clips", 1))),
-          rate=1e-3, cells=320, texts=4, auxiliary=0.4, warm=30, blur=5.0, acts=0.2, chinese=0.06, several=0.12, filler=250, longer=100.0, stored=0.4,
+          rate=1e-3, cells=432, share=7, texts=4, auxiliary=0.4, warm=30, blur=5.0, acts=0.2, chinese=0.06, several=0.12, filler=250, longer=100.0, stored=0.4,
           weights={"written": 2.0, "read": 2.0}),
 ))
 
@@ -174,7 +174,7 @@ SMOKE = Plan("smoke", Shape(vision_hidden=64, vision_layers=4, vision_heads=1, v
 # The Thinking checkpoint: the Instruct one's eyes as they are, its decoder taught to speak before it answers.
 LAST = LONG.phases[-1]
 THINKING = dataclasses.replace(LONG, name="thinking", phases=(
-    Phase("think", 700, (), LAST.mixes, turns=(LOOK + CLIPS + RECALL) * 3 + LOOK, rate=2e-3, vision_rate=0.0, auxiliary=0.0, cells=256, texts=6, scenes=0.25,
+    Phase("think", 700, (), LAST.mixes, turns=(LOOK + CLIPS + RECALL) * 3 + LOOK, rate=2e-3, vision_rate=0.0, auxiliary=0.0, cells=432, share=7, texts=6, scenes=0.25,
           acts=LAST.acts, chinese=LAST.chinese, blur=LAST.blur, filler=LAST.filler, longer=LAST.longer, stored=LAST.stored, favour=("relation", "count"), think=1.0),
 ), seed=2, warm=20, source="../../models/tiny/instruct", falls=True)
 SMOKE_THINKING = dataclasses.replace(THINKING, name="smoke-thinking", shape=SMOKE.shape, pages=SMOKE.pages, source="../smoke/instruct", warm=2, save_every=2, phases=(
