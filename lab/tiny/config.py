@@ -157,10 +157,10 @@ LONG = Plan("long", Shape(), (
     Phase("letters", 20000, (), LETTERS,
           turns=((("look", 2), ("crops", 2)), (("look", 2), ("recall", 1), ("crops", 1)), (("look", 1), ("clips", 1), ("crops", 2)), (("look", 2), ("recall", 1), ("crops", 1)), (("look", 2), ("clips", 1), ("crops", 1))),
           rate=1e-3, cells=432, share=7, texts=8, scenes=0.25, auxiliary=0.5, acts=0.18, blur=5.0, filler=220, stored=0.3, favour=("locate", "switch state", "point", "not there", "page to HTML", "form to JSON", "read", "value", "clip: when", "count"),
-          weights={"merged characters": 1.5, "tapped characters": 1.5, "written": 4.0, "read": 3.0}, joint_rate=1.2, longer=500.0, several=0.06, chinese=0.04),
+          weights={"merged characters": 1.5, "tapped characters": 1.5, "written": 4.0, "read": 3.0}, joint_rate=1.2, longer=20.0, several=0.06, chinese=0.04),
     Phase("all", 100000, (), (*LETTERS, Mix({"shapes": 0.7, **SCREENS}, FULL, 2, areas=WIDE)),
           turns=((("look", 2), ("crops", 1)), (("look", 2), ("recall", 1)), (("look", 1), ("clips", 1), ("crops", 1)), (("look", 2), ("recall", 1), ("crops", 1)), (("look", 2), ("clips", 1))),
-          rate=1e-3, cells=432, share=7, texts=4, auxiliary=0.4, warm=30, blur=5.0, acts=0.2, chinese=0.06, several=0.12, filler=250, longer=100.0, stored=0.4,
+          rate=1e-3, cells=432, share=7, texts=4, auxiliary=0.4, warm=30, blur=5.0, acts=0.2, chinese=0.06, several=0.12, filler=250, longer=20.0, stored=0.4,
           weights={"written": 2.0, "read": 2.0}),
 ))
 

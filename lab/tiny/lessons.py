@@ -6,7 +6,9 @@ are real conversations of several turns, and in some the question stands before 
 out as the Thinking checkpoints' template has it: reasoning before the answer in the last turn, earlier turns without it.
 """
 
+import math
 import random
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,9 @@ import torch
 from . import actions, browser, chat, chinese, clips, config, coordinates, fonts, guides, questions, scenes, several, thinking, words
 
 MASKED = -1e4
+LENGTHENED, LONGEST = 0.7, 40_000      # share of lessons of long recall whose filler counts as a longer one, and the most tokens it counts as
 LONG_FILLER, ALONE = 32, 0.25        # lines of a long filler text, and the share of text batches that are one such alone: others would be padded to its length
+NEAR = 24            # tokens before a token that stand for themselves in a text that counts as a longer one
 THINK, THOUGHT = "<think>\n", "\n</think>\n\n"      # what a Thinking prompt ends with; what stands between reasoning and answer
 
 
@@ -29,6 +33,7 @@ class Sequence:
         self.thoughts = []           # (first, end, question): where the reasoning before each answer stands, up to the answer
         self.asked = []              # (first token of the question's text, first token of its answer, question)
         self.guides, self.at, self.head = [], 0, 0
+        self.filler, self.often = [], 1.0      # tokens of filler text, and how many times each counts
         self.next, self.segment = 0, 0
 
     def tokens(self, ids, answer=False):
@@ -56,6 +61,14 @@ class Sequence:
             self.next += gaps[at]
             start = at + 1
         self.tokens(ids[start:])
+
+    def lengthened(self, head, rng):
+        """Lets the filler lines of the text `head` that holds planted facts count many times, up to a text of 40,000 tokens. To a token that
+        looks, a text of so many more lines of the same kind is just that; only near it each token stands for itself."""
+        spans = self.codec.spans(head)
+        self.often = (LONGEST / len(spans)) ** rng.random()
+        planted = [(m.start(), m.end()) for m in re.finditer(r"[^\n]*code of the[^\n]*\n", head)]
+        self.filler = [self.head + i for i, (a, _) in enumerate(spans) if all(not first <= a < end for first, end in planted)]
 
     def picture(self, rows, columns, pad="<|image_pad|>"):
         """Start mark, rows x columns visual tokens, end mark."""
@@ -227,6 +240,10 @@ def collate(sequences, pad: int) -> dict:
     seen &= np.tril(np.ones((length, length), bool))
     seen |= np.eye(length, dtype=bool)
     mask = np.where(seen, np.float32(0), np.float32(MASKED))[:, None]
+    for b, s in enumerate(sequences):
+        if s.filler and s.often > 1:
+            columns = np.array(s.filler)
+            mask[b, 0][:, columns] += np.float32(math.log(s.often)) * (np.arange(length)[:, None] - columns > NEAR)
     return dict(ids=torch.from_numpy(ids), positions=torch.from_numpy(positions), mask=torch.from_numpy(mask),
                 targets=torch.from_numpy(targets), soft=torch.tensor(soft, dtype=torch.long).view(-1, 4), visual=torch.tensor(visual, dtype=torch.long), answers=answers, thoughts=thoughts,
                 guides={slot: _guide_rows(rows, length) for slot, rows in guided.items()})
@@ -379,6 +396,8 @@ class Lessons:
                 head, asked = chat.recall(rng, rng.randint(LONG_FILLER, phase.filler) if alone else rng.randint(2, min(phase.filler, LONG_FILLER)), words.invented)
                 room = min(int(8 * 4000 ** rng.random()), self.plan.shape.max_positions - 4096) if rng.random() < 0.6 else 0
                 s = sequence(self.codec, rng, self.think(phase, rng, asked), head=head, room=room).guide()
+                if rng.random() < LENGTHENED:
+                    s.lengthened(head, rng)
                 spans = self.codec.spans
                 for at, start, q in s.asked:
                     s.guides += guides.guide_recall(q, (s.head, spans(head), head), (at, spans(q.text)), (start, q.spans))

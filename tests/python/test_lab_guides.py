@@ -226,3 +226,22 @@ def test_counting_looks_at_the_middle_of_each_thing_once(codec):
                     assert set(cells) == set(middles)
             seen.add(number)
     assert {0, 1, 2} <= seen
+
+
+def test_filler_counts_many_times_but_not_nearby_and_never_the_facts(codec):
+    for seed in range(5):
+        rng = random.Random(seed)
+        head, asked = chat.recall(rng, 20, words.invented)
+        s = lessons.sequence(codec, rng, asked, head=head).guide()
+        s.lengthened(head, rng)
+        plain = lessons.sequence(codec, random.Random(seed), asked, head=head).guide()
+        part = lessons.collate([s, plain], 0)
+        added = part["mask"][0, 0] - torch.where(part["mask"][0, 0] < -1e3, lessons.MASKED, 0.0)
+        assert 1 < s.often <= lessons.LONGEST / len(codec.spans(head)) and float(part["mask"][1].max()) == 0
+        filler = set(s.filler)
+        planted = "".join(line + "\n" for line in head.split("\n") if "code of the" in line)
+        assert codec.decode([i for at, i in enumerate(s.ids) if s.head <= at < s.head + len(codec.spans(head)) and at not in filler]) == planted
+        for row in (s.filler[-1], len(s.ids) - 1):
+            for column in range(row + 1):
+                wanted = torch.tensor(s.often).log() if column in filler and row - column > lessons.NEAR else 0.0
+                assert float(added[row, column]) == pytest.approx(float(wanted), abs=1e-3)
