@@ -125,14 +125,14 @@ class Plan:
 
 
 SHAPES = {"shapes": 1}
-SCREENS = {"settings": 2.2, "dialog": 1.3, "home": 1.3, "form": 1.2, "sign": 1, "note": 0.5}
+SCREENS = {"settings": 3, "dialog": 1.3, "home": 1.3, "form": 1.2, "sign": 0.6, "note": 0.5}
 BOTH = (Mix(SHAPES, SMALL, 3), Mix({"shapes": 1, **SCREENS}, FULL, 2))
 BOXES = ("all boxes", "name at box", "point", "locate", "not there")
 
 # Shapes and screens, lines of text, whole pages and documents.
-LETTERS = (Mix(SHAPES, SMALL, 1), Mix(SHAPES, SMALL, 1, areas=WIDE), Mix(SCREENS, LITTLE, 2, areas=WIDE), Mix({"shapes": 0.5, **SCREENS}, FULL, 2, areas=WIDE),
-           Mix({"note": 1}, LINES, 1.8, written=False, areas=(22_000, 70_000)), Mix({"sign": 1}, LITTLE, 0.4, areas=WIDE), Mix({"page": 1, "document": 1}, FULL, 2.6, written=False, areas=WIDE),
-           Mix({"page": 2, "document": 2, **SCREENS}, LARGE, 1.2, areas=(WIDE[0], 640 * 480)))
+LETTERS = (Mix(SHAPES, SMALL, 1.3, areas=WIDE), Mix(SCREENS, LITTLE, 2.6, areas=WIDE), Mix({"shapes": 0.5, **SCREENS}, FULL, 2.4, areas=WIDE),
+           Mix({"note": 1}, LINES, 1.3, written=False, areas=(22_000, 70_000)), Mix({"sign": 1}, LITTLE, 0.3, areas=WIDE), Mix({"page": 1, "document": 1}, FULL, 2.6, written=False, areas=WIDE),
+           Mix({"page": 2, "document": 2, **SCREENS}, LARGE, 1.4, areas=(WIDE[0], 640 * 480)))
 
 # Steps of two micro-batches, for phases whose steps take turns.
 LOOK, CLIPS, RECALL = ((("look", 2),),), ((("look", 1), ("clips", 1)),), ((("look", 1), ("recall", 1)),)
@@ -155,7 +155,7 @@ LONG = Plan("long", Shape(), (
           rate=1e-3, cells=256, texts=8, scenes=0.3, auxiliary=0.5, level=(0.7, 1.0), warm=0, acts=0.15, blur=6.0, filler=250, stored=0.3, favour=("locate", "switch state", "point", "not there")),
     # What is written, letter by letter: lines and notes, whole pages, documents.
     Phase("letters", 20000, (), LETTERS,
-          turns=((("look", 2), ("crops", 2)), (("look", 2), ("recall", 1), ("crops", 1)), (("look", 1), ("clips", 1), ("crops", 2)), (("look", 2), ("recall", 1), ("crops", 1)), (("look", 2), ("clips", 1), ("crops", 1))),
+          turns=((("look", 3), ("crops", 1)), (("look", 2), ("recall", 1), ("crops", 1)), (("look", 2), ("clips", 1)), (("look", 2), ("recall", 1)), (("look", 2), ("clips", 1), ("crops", 1))),
           rate=1e-3, cells=432, share=7, texts=8, scenes=0.25, auxiliary=0.5, acts=0.18, blur=5.0, filler=220, stored=0.3, favour=("locate", "switch state", "point", "not there", "page to HTML", "form to JSON", "read", "value", "clip: when", "count"),
           weights={"merged characters": 1.5, "tapped characters": 1.5, "written": 4.0, "read": 3.0}, joint_rate=1.2, longer=20.0, several=0.06, chinese=0.04),
     Phase("all", 100000, (), (*LETTERS, Mix({"shapes": 0.7, **SCREENS}, FULL, 2, areas=WIDE)),
