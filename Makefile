@@ -62,13 +62,13 @@ setup-lab: setup
 goldens: setup-lab
 	@.venv-lab/bin/python3 lab/goldens.py && .venv-lab/bin/python3 lab/unit_goldens.py
 
-LAB_STEPS ?= 12200
+LAB_STEPS ?= 14200
 lab-tiny: setup-lab
 	@tools/setup lab-tiny
 	@.venv-lab/bin/pip install -q -r lab/tiny/requirements.txt && .venv-lab/bin/python3 -m lab.tiny.toolkit --out .lab/pages --sheets 24 || echo "no Qt: without toolkit-drawn screens"
 	@.venv-lab/bin/python3 -m lab.tiny.browser --out .lab/pages --sheets 70 && .venv-lab/bin/python3 -m lab.tiny.browser --out .lab/pages --sheets 24 --kinds shapes --size 160x160,192x160,192x192 || echo "no Chromium: without browser-drawn screens"
 	@.venv-lab/bin/python3 -m lab.tiny.run --until $(LAB_STEPS)
-	@.venv-lab/bin/python3 -m lab.tiny.run --branch 2000 --export models/tiny/instruct
+	@.venv-lab/bin/python3 -m lab.tiny.run --branch 4000 --export models/tiny/instruct
 	@.venv-lab/bin/python3 -m lab.tiny.run --plan thinking --export models/tiny/thinking
 
 lab-smoke: setup-lab
