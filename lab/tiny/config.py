@@ -175,7 +175,7 @@ SMOKE = Plan("smoke", Shape(vision_hidden=64, vision_layers=4, vision_heads=1, v
 LAST = LONG.phases[-1]
 THINKING = dataclasses.replace(LONG, name="thinking", phases=(
     Phase("think", 700, (), LAST.mixes, turns=(LOOK + CLIPS + RECALL) * 3 + LOOK, rate=2e-3, vision_rate=0.0, auxiliary=0.0, cells=432, share=7, texts=6, scenes=0.25,
-          acts=LAST.acts, chinese=LAST.chinese, blur=LAST.blur, filler=LAST.filler, longer=LAST.longer, stored=LAST.stored, favour=("relation", "count"), think=1.0),
+          acts=LAST.acts, chinese=LAST.chinese, blur=LAST.blur, filler=LAST.filler, longer=LAST.longer, stored=LAST.stored, favour=("relation", "count", "switch state"), think=1.0),
 ), seed=2, warm=20, source="../../models/tiny/instruct", falls=True)
 SMOKE_THINKING = dataclasses.replace(THINKING, name="smoke-thinking", shape=SMOKE.shape, pages=SMOKE.pages, source="../smoke/instruct", warm=2, save_every=2, phases=(
     dataclasses.replace(THINKING.phases[0], steps=4, turns=((("look", 1), ("clips", 1)), (("look", 1), ("recall", 1))), cells=64, texts=4, share=3, filler=4),))
