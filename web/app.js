@@ -90,7 +90,7 @@ listenToKeys();
 listenToDrops();
 followDraft();
 loadModels();
-loadConversations().finally(() => {
-  const root = document.getElementById("app");
-  if (root) render(html`<${App} />`, root);
-});
+loadConversations();
+// At once, not when the store has answered: what a browser shows at `load` is the page.
+const root = document.getElementById("app");
+if (root) render(html`<${App} />`, root);

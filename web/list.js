@@ -6,7 +6,7 @@ import { Mark } from "./icons.js";
 import { lang, t } from "./i18n/index.js";
 import { foldList, listOpen, phone } from "./layout.js";
 import { prefer, prefs } from "./prefs.js";
-import { conversations, deleteConversation, dialog, newConversation, openConversation, openId, runs } from "./store.js";
+import { conversations, conversationsRead, deleteConversation, dialog, newConversation, openConversation, openId, runs } from "./store.js";
 
 /** @type {HTMLInputElement | null} */
 let searchField = null;
@@ -101,7 +101,7 @@ export function List() {
         ${byDay(found).map(([day, members]) => html`
           <h2 key=${day}>${day}</h2>
           <ul key=${`${day} list`}>${members.map((c) => html`<${Item} key=${c.id} conversation=${c} />`)}</ul>`)}
-        ${!found.length && html`<p class="items-none">${wanted ? words.noMatch : words.noChats}</p>`}
+        ${!found.length && conversationsRead.value && html`<p class="items-none">${wanted ? words.noMatch : words.noChats}</p>`}
       </div>
       <${Settings} />
     </nav>`;

@@ -41,6 +41,9 @@ export const chooseModel = (id) => prefer({ model: id });
 /** Newest first. @type {import("@preact/signals").Signal<Conversation[]>} */
 export const conversations = signal([]);
 
+/** Whether the stored conversations have been read. */
+export const conversationsRead = signal(false);
+
 /** @type {import("@preact/signals").Signal<string | null>} */
 export const openId = signal(null);
 
@@ -83,11 +86,16 @@ export async function loadConversations() {
   const ids = await pictureIds().catch(() => []);
   const stored = await allConversations().catch(() => []);
   // A turn still marked as running was cut off when its tab closed.
-  conversations.value = stored.map((c) => ({
+  /** @type {Conversation[]} */
+  const read = stored.map((c) => ({
     ...c, turns: c.turns.map((turn) => (turn.role === "assistant" && turn.state === "running" ? { ...turn, state: "stopped" } : turn)),
   }));
+  // The page stands already: what was begun meanwhile stays as it is.
+  const begun = conversations.peek();
+  conversations.value = [...begun, ...read.filter((c) => !begun.some((own) => own.id === c.id))];
+  conversationsRead.value = true;
   // Pictures of questions that were edited away. The ids were read first: a question of another tab comes before its pictures.
-  const used = new Set(stored.flatMap(picturesIn));
+  const used = new Set([...conversations.peek().flatMap(picturesIn), ...draftPictures.peek()]);
   for (const id of ids) if (!used.has(id)) removePicture(id).catch(() => {});
 }
 

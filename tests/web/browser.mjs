@@ -23,7 +23,7 @@ export async function startServer(options) {
 export const startBrowser = () => chromium.launch({ executablePath: EXECUTABLE, args: FLAGS, headless: true });
 
 /** A fresh page; anything the page logs as an error, or that its policy blocks, is collected in page.faults. */
-export async function openPage(browser, url, { width = 1280, height = 800, dark = false, lang = "en", touch = false, reducedMotion = true } = {}) {
+export async function openPage(browser, url, { width = 1280, height = 800, dark = false, lang = "en", touch = false, reducedMotion = true, before = null } = {}) {
   const context = await browser.newContext({
     viewport: { width, height }, colorScheme: dark ? "dark" : "light", locale: lang === "zh" ? "zh-CN" : "en-GB",
     hasTouch: touch, isMobile: touch, reducedMotion: reducedMotion ? "reduce" : "no-preference", permissions: ["clipboard-read", "clipboard-write"],
@@ -32,6 +32,7 @@ export async function openPage(browser, url, { width = 1280, height = 800, dark 
   page.faults = [];
   page.on("console", (message) => message.type() === "error" && page.faults.push(message.text()));
   page.on("pageerror", (error) => page.faults.push(String(error)));
+  if (before) await page.addInitScript(before);
   await page.goto(url);
   await page.locator(".composer textarea").waitFor();
   return page;
