@@ -51,6 +51,11 @@ class Scene:
         return replace(self, width=width, height=height, elements=[replace(e, box=at(e.box), switch=at(e.switch)) for e in self.elements],
                        characters=[(min(x * fx, width - 1), min(y * fy, height - 1), c) for x, y, c in self.characters], image=np.asarray(image), fine=None)
 
+    def cell(self, x, y) -> int:
+        """Index of the merged cell (32x32 pixels, row by row) in which a pixel lies; of one outside: the nearest."""
+        rows, columns = self.height // 32, self.width // 32
+        return min(max(int(y // 32), 0), rows - 1) * columns + min(max(int(x // 32), 0), columns - 1)
+
     def relative(self, box) -> list[int]:
         """Pixel box -> integers 0..1000 of width and height, as the model speaks of places."""
         limits = (self.width, self.height, self.width, self.height)

@@ -132,7 +132,7 @@ BOXES = ("all boxes", "name at box", "point", "locate", "not there")
 # Shapes and screens, lines of text, whole pages and documents.
 LETTERS = (Mix(SHAPES, SMALL, 1.3, areas=WIDE), Mix(SCREENS, LITTLE, 2.6, areas=WIDE), Mix({"shapes": 0.5, **SCREENS}, FULL, 2.4, areas=WIDE),
            Mix({"note": 1}, LINES, 1.3, written=False, areas=(22_000, 70_000)), Mix({"sign": 1}, LITTLE, 0.3, areas=WIDE), Mix({"page": 1, "document": 1}, FULL, 2.6, written=False, areas=WIDE),
-           Mix({"page": 2, "document": 2, **SCREENS}, LARGE, 1.4, areas=(WIDE[0], 640 * 480)))
+           Mix({"page": 2, "document": 2, **SCREENS}, LARGE, 1.4, written=False, areas=(WIDE[0], 640 * 480)))
 
 # Steps of two micro-batches, for phases whose steps take turns.
 LOOK, CLIPS, RECALL = ((("look", 2),),), ((("look", 1), ("clips", 1)),), ((("look", 1), ("recall", 1)),)

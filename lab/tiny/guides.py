@@ -54,12 +54,11 @@ class Place:
     def cell(self, character: int) -> int:
         """The visual token in whose cell that character of the scene is drawn."""
         x, y, _ = self.scene.characters[character]
-        return self.cells[int(y // 32) * (self.scene.width // 32) + int(x // 32)]
+        return self.cells[self.scene.cell(x, y)]
 
     def middle(self, e) -> int:
         """The visual token of the cell in which the middle of `e` lies."""
-        x, y = (e.box[0] + e.box[2]) / 2, (e.box[1] + e.box[3]) / 2
-        return self.cells[min(int(y // 32), self.scene.height // 32 - 1) * (self.scene.width // 32) + min(int(x // 32), self.scene.width // 32 - 1)]
+        return self.cells[self.scene.cell((e.box[0] + e.box[2]) / 2, (e.box[1] + e.box[3]) / 2)]
 
     def element(self, e) -> list[int]:
         return self.of(self.scene.relative(e.box), self.scene.relative(e.switch) if e.switch else None)

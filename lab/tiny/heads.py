@@ -177,7 +177,7 @@ class Heads(nn.Module):
             loss["place"] = 8 * F.smooth_l1_loss(self.place(merged[known]), wanted / 1000, beta=0.03)
             guess = sum(l.argmax(-1) * m for (l, _, _), m in zip(parts, (100, 10, 1)))
             right["box within 20"] = ((guess - wanted).abs() <= 20).float().mean().detach()
-        if embedding is not None and "middle" in target:      # crops: most of their words are no elements
+        if embedding is not None:      # crops: most of their words are no elements
             wanted, logits = target["middle"].flatten(), self.middle(merged)
             each = F.cross_entropy(logits, wanted, reduction="none")
             some = wanted > 0

@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from lab import pixels
+
 from . import actions, browser, chat, chinese, clips, config, coordinates, fonts, guides, questions, scenes, several, thinking, words
 
 MASKED = -1e4
@@ -335,7 +337,8 @@ class Lessons:
         width, height = rng.choice(sizes) if sizes else pick(rng, mix.sizes.items())
         # Goals come with the signature of a tool and earlier steps: long sequences, which would pad those of plain questions to their length.
         acting = with_text and rng.random() < phase.acts
-        wide, high = brought(width, height, rng.uniform(*mix.areas), mix.areas[1]) if mix.areas else (width, height)
+        # As the processor brings them.
+        high, wide = pixels.smart_resize(height, width, 32, round(rng.uniform(*mix.areas)), mix.areas[1]) if mix.areas else (height, width)
         count = max(1, round(phase.cells / (wide * high // 1024) / (2 if acting else 1)))
         made = self.store.draw(rng, mix.kinds, width, height, count) if sizes else [scenes.make(pick(rng, mix.kinds.items()), rng, width, height, self.paths, level) for _ in range(count)]
         if (wide, high) != (width, height):
@@ -408,13 +411,6 @@ class Lessons:
                     asked.append(chinese.chat(rng))
                 packed.append(sequence(self.codec, rng, self.think(phase, rng, asked)).guide())
         return collate(packed, self.codec.ids["<|endoftext|>"])
-
-
-def brought(width, height, least, most) -> tuple[int, int]:
-    """The size to which a picture is brought, by whole cells, so that its area lies between `least` and `most` pixels."""
-    area = width * height
-    factor = (min(max(area, least), most) / area) ** 0.5
-    return round(width * factor / 32) * 32, round(height * factor / 32) * 32
 
 
 def pick(rng, pairs):

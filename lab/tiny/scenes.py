@@ -198,7 +198,7 @@ def targets(scene: Scene) -> dict[str, np.ndarray]:
     label = np.zeros((rows, columns), np.uint8)
     colour = np.zeros((rows, columns), np.uint8)
     box = np.full((rows, columns, 4), -1, np.int16)
-    middle = np.zeros((rows, columns), np.uint8)
+    middle = np.zeros(rows * columns, np.uint8)
 
     def cover(b, margin):
         x0, y0, x1, y1 = (v / 32 for v in b)
@@ -209,7 +209,7 @@ def targets(scene: Scene) -> dict[str, np.ndarray]:
         at = cover(e.box, 0.35 if e.kind != "text" else 0.2)
         shown = e.kind if e.kind != "checkbox" else "on" if e.on else "off"
         kind[at], box[at] = words.KINDS.index(shown), scene.relative(e.box)
-        middle[min(int((e.box[1] + e.box[3]) / 64), rows - 1), min(int((e.box[0] + e.box[2]) / 64), columns - 1)] = 1
+        middle[scene.cell((e.box[0] + e.box[2]) / 2, (e.box[1] + e.box[3]) / 2)] = 1
         label[at] = words.LABELS.index(e.name) if e.name in _LABEL_SET else 0
         colour[at] = words.COLOUR_NAMES.index(e.colour) if e.colour else 0
         if e.switch:
@@ -219,7 +219,7 @@ def targets(scene: Scene) -> dict[str, np.ndarray]:
     for x, y, c in scene.characters:
         characters[int(y / 16), int(x / 16), int(x % 16 / 4)] = max(0, words.CHARACTERS.find(c))
     characters = characters.reshape(rows, 2, columns, 2, 4).transpose(0, 2, 1, 3, 4).reshape(-1, 4)
-    return dict(kind=kind.ravel(), label=label.ravel(), colour=colour.ravel(), box=box.reshape(-1, 4), middle=middle.ravel(), characters=characters)
+    return dict(kind=kind.ravel(), label=label.ravel(), colour=colour.ravel(), box=box.reshape(-1, 4), middle=middle, characters=characters)
 
 
 _LABEL_SET = set(words.LABELS)

@@ -16,6 +16,7 @@ np = pytest.importorskip("numpy")
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from lab import pixels  # noqa: E402
 from lab.tiny import clips, config, evaluate, export, fonts, goals, lessons, model, question, questions, scenes, text, train  # noqa: E402
 
 try:
@@ -79,7 +80,7 @@ def test_two_processes_equal_one(work, tmp_path, monkeypatch):
     for slot in begun.slots:
         moved = (one["weights"][slot.name] - slot.of(begun.shared.weights[0])).abs().max()
         apart = (one["weights"][slot.name] - two["weights"][slot.name]).abs().max()
-        assert apart <= 0.05 * moved, slot.name
+        assert apart <= 0.01 * moved, slot.name
 
 
 def test_branch_decays_and_leaves_the_run_alone(work, tmp_path):
@@ -235,8 +236,7 @@ def test_a_picture_is_brought_to_an_area_with_all_that_is_known_of_it():
     fine = 0
     for kind in ("settings", "page", "note", "shapes") * 3:
         scene = scenes.make(kind, rng, 224, 160, FONTS)
-        wide, high = lessons.brought(224, 160, 120_000, 184_320)
-        assert (wide, high) == (416, 288)
+        high, wide = pixels.smart_resize(160, 224, 32, 120_000, 184_320)
         large = scene.enlarged(wide, high)
         fine += scene.fine is not None
         assert large.image.shape == (high, wide, 3) and (large.width, large.height) == (wide, high)
@@ -249,8 +249,6 @@ def test_a_picture_is_brought_to_an_area_with_all_that_is_known_of_it():
         again = np.asarray(Image.fromarray(large.image).resize((224, 160), Image.BICUBIC)).astype(int)
         assert np.abs(again - scene.image).mean() < 8
     assert 0 < fine < 12
-    assert lessons.brought(256, 256, 60_000, 184_320) == (256, 256)
-    assert lessons.brought(800, 600, 120_000, 307_200) == (640, 480)
 
 
 def test_exported_folder_answers(work, tmp_path):
